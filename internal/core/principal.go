@@ -1,0 +1,124 @@
+package core
+
+import "time"
+
+// Role is what a person or an access token may do in a project.
+type Role string
+
+const (
+	RoleAdmin  Role = "admin"  // everything
+	RoleMember Role = "member" // use: run sessions, read all; not register agents nor touch keys
+	RoleViewer Role = "viewer" // read only
+)
+
+// rank orders the roles; an unknown role has rank 0 and may do nothing.
+func (r Role) rank() int {
+	switch r {
+	case RoleAdmin:
+		return 3
+	case RoleMember:
+		return 2
+	case RoleViewer:
+		return 1
+	}
+	return 0
+}
+
+// Valid reports whether r is one of the roles above.
+func (r Role) Valid() bool { return r.rank() > 0 }
+
+// PrincipalKind says what proved the caller.
+type PrincipalKind string
+
+const (
+	PrincipalToken        PrincipalKind = "access_token"
+	PrincipalUser         PrincipalKind = "user"
+	PrincipalAgent        PrincipalKind = "agent_key"
+	PrincipalSDK          PrincipalKind = "sdk_key"
+	PrincipalAgentSession PrincipalKind = "session_token"
+)
+
+// Principal is who is calling. Every service method takes one, and every query is scoped by its
+// project. The zero Principal may do nothing.
+type Principal struct {
+	Kind       PrincipalKind
+	Project    ProjectID
+	Role       Role
+	Credential CredentialID // empty for PrincipalUser
+	User       UserID       // who the caller is or who made the token; empty for machine credentials
+	Agent      AgentID      // for PrincipalAgent and PrincipalAgentSession, else empty
+}
+
+// Require returns Forbidden unless p's role is at least r.
+func (p Principal) Require(r Role) error {
+	if p.Project == "" || p.Role.rank() < r.rank() {
+		return Errorf(Forbidden, "forbidden", "this credential may not do that: it needs the role %s", r)
+	}
+	return nil
+}
+
+// Project is the tenant: everything below belongs to exactly one.
+type Project struct {
+	ID          ProjectID
+	Name        string  // 1–255 characters
+	Description string  // ≤ 300 characters
+	Domain      *string // ≤ 200 characters; nil if never given
+	Active      bool
+	CreatedBy   UserID
+	CreatedAt   time.Time // UTC, whole microseconds, like every time in this package
+	UpdatedAt   time.Time
+}
+
+// User is a person. Email is unique, trimmed and lower-case.
+type User struct {
+	ID           UserID
+	FirstName    string
+	MiddleName   string
+	LastName     string
+	Email        string
+	PasswordHash string    // argon2id, encoded with its parameters; never leaves the server
+	TokensAfter  time.Time // user tokens issued before this second are refused (logout, password change)
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+}
+
+// Membership is a user's role in a project.
+type Membership struct {
+	Project   ProjectID
+	User      UserID
+	Role      Role
+	Active    bool
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// CredentialKind says what a stored key is for; a key of one kind is never accepted as another.
+type CredentialKind string
+
+const (
+	CredentialAccess CredentialKind = "access" // API token of a project
+	CredentialSDK    CredentialKind = "sdk"    // backend SDK key (otas)
+	CredentialAgent  CredentialKind = "agent"  // an agent's own key
+)
+
+// Credential is a key that is shown once and kept as a hash.
+type Credential struct {
+	ID         CredentialID
+	Project    ProjectID
+	Kind       CredentialKind
+	Prefix     string  // 11 letters and digits; unique among all credentials; in clear in the key
+	Hash       []byte  // HMAC-SHA-256 of the whole key; 32 bytes
+	Name       *string // nil if never given
+	Role       Role    // for CredentialAccess
+	Agent      AgentID // for CredentialAgent, else empty
+	CreatedBy  UserID  // empty when the server itself made it
+	CreatedAt  time.Time
+	ExpiresAt  time.Time // zero: never
+	RevokedAt  time.Time // zero: not revoked
+	LastUsedAt time.Time // zero: never; kept to the minute
+}
+
+// Live reports whether the credential works at the given time.
+func (c Credential) Live(now time.Time) bool {
+	return c.RevokedAt.IsZero() && (c.ExpiresAt.IsZero() || now.Before(c.ExpiresAt))
+}

@@ -1,0 +1,73 @@
+package core
+
+import (
+	"context"
+	"time"
+)
+
+// SandboxDriver makes sandboxes: places on this machine where an agent's commands run.
+type SandboxDriver interface {
+	// Name is the driver's name: bubblewrap, landlock, none.
+	Name() string
+	// Open starts a sandbox. The folder of its spec is created if need be and outlives it.
+	// Errors: Unavailable ("sandbox_unavailable") if this machine cannot isolate.
+	Open(ctx context.Context, spec SandboxSpec) (Sandbox, error)
+}
+
+// SandboxSpec is the recipe of one sandbox.
+type SandboxSpec struct {
+	Session SessionID
+	Folder  string            // host path of the working folder; the sandbox sees it as /workspace
+	Network bool              // false: its own network namespace without any interface but loopback
+	Env     map[string]string // the only variables besides PATH, HOME, LANG, TERM and USER
+	Limits  SandboxLimits
+}
+
+// SandboxLimits bound what runs inside. Zero fields take the driver's defaults.
+type SandboxLimits struct {
+	MemoryBytes int64         // all processes together where cgroups can be had, else each
+	Processes   int           // at one time
+	OutputBytes int           // kept of one command; the rest is counted and dropped
+	Command     time.Duration // longest run of one command
+	FileBytes   int64         // largest file that may be written
+}
+
+// Sandbox is one living sandbox. Calls may come from several goroutines; commands of one shell run
+// one after the other. Paths are absolute inside the sandbox, or relative to /workspace.
+//
+// Errors that the model should read (no such file, not a regular file, …) are Invalid; a sandbox
+// that died is Unavailable, and the caller may open another.
+type Sandbox interface {
+	// Bash runs a command in the session's persistent shell: folder, variables and functions stay
+	// from one call to the next. When the command outlives its timeout, or ctx ends, its whole
+	// process tree is killed and the next call starts a new shell.
+	Bash(ctx context.Context, cmd BashCommand) (BashResult, error)
+	// ReadFile returns a regular file. Larger than maxBytes: Invalid ("file_too_large").
+	ReadFile(ctx context.Context, path string, maxBytes int64) ([]byte, error)
+	// WriteFile replaces a file as a whole (mode 0644) and creates missing parent folders.
+	// It reports whether the file is new.
+	WriteFile(ctx context.Context, path string, data []byte) (created bool, err error)
+	// Glob returns the paths of files under root that match a pattern (** crosses folders), newest
+	// first, at most limit; more reports whether there were others.
+	Glob(ctx context.Context, root, pattern string, limit int) (paths []string, more bool, err error)
+	// Grep returns lines that match a regular expression (RE2) in files under root, as
+	// "path:line:text", at most maxBytes of them; more reports whether there were others.
+	Grep(ctx context.Context, root, pattern string, maxBytes int) (lines []string, more bool, err error)
+	// Close kills everything inside. The folder stays.
+	Close() error
+}
+
+// BashCommand is one command for the shell.
+type BashCommand struct {
+	Command string
+	Restart bool          // start a fresh shell first; Command may then be empty
+	Timeout time.Duration // 0: the limit of the sandbox; more than the limit is cut down to it
+}
+
+// BashResult is what a command did.
+type BashResult struct {
+	Output   string // standard output and error as they came, valid UTF-8, at most Limits.OutputBytes
+	Dropped  int64  // bytes of output that were not kept
+	ExitCode int    // 128+n after signal n
+	TimedOut bool
+}
