@@ -1,0 +1,230 @@
+package session
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/reeve-ai/reeve/internal/core"
+)
+
+// MaxEventPage is the most events that one read returns.
+const MaxEventPage = 10_000
+
+// Events returns a part of a session's log, as q asks; past the end the slice is empty.
+//
+// Errors: NotFound; Forbidden.
+func (s *Service) Events(ctx context.Context, by core.Principal, id core.SessionID, q core.EventQuery) ([]core.Event, error) {
+	if _, err := s.Session(ctx, by, id); err != nil {
+		return nil, err
+	}
+	if q.Limit <= 0 || q.Limit > MaxEventPage {
+		q.Limit = MaxEventPage
+	}
+	return s.store.Events(ctx, by.Project, id, q)
+}
+
+// Event returns one entry of a session's log by its id.
+//
+// Errors: NotFound; Forbidden.
+func (s *Service) Event(ctx context.Context, by core.Principal, id core.SessionID, event core.EventID) (core.Event, error) {
+	if _, err := s.Session(ctx, by, id); err != nil {
+		return core.Event{}, err
+	}
+	return s.store.EventByID(ctx, by.Project, id, event)
+}
+
+// FollowOptions say where to begin and what to pass on.
+type FollowOptions struct {
+	// After begins behind this Seq: 0 is the whole log. Ignored with Tail.
+	After int64
+	// Tail begins at the end of the log. With Recent it goes back a little: to the last input, if
+	// that is younger than Recent or its turn still runs. It is for clients that send first and
+	// open the stream then: without it they would miss a fast turn and hang.
+	Tail   bool
+	Recent time.Duration
+	// Deltas passes deltas on, besides events.
+	Deltas bool
+}
+
+// Feed is one thing that a watcher is told: exactly one field is set.
+type Feed struct {
+	Event   *core.Event
+	Delta   *core.Delta
+	Beat    bool // nothing happened for a while: keep the connection alive
+	Deleted bool // the session was deleted: the last thing that comes
+}
+
+const (
+	beatEvery  = 15 * time.Second
+	followPage = 500
+)
+
+// Follow reads a session's log and goes on as it grows, until ctx ends or the caller stops. It yields
+// events in order of Seq without a gap. A delta never comes behind its finished event, and once one
+// was lost the rest of that event's deltas are left out.
+//
+// An error is the last thing it yields: NotFound or Forbidden before anything else.
+func (s *Service) Follow(ctx context.Context, by core.Principal, id core.SessionID, opts FollowOptions) iter.Seq2[Feed, error] {
+	return func(yield func(Feed, error) bool) {
+		sub, cancel := s.bus.Subscribe(id) // before the first read, so that nothing falls between
+		defer cancel()
+		sess, err := s.Session(ctx, by, id)
+		if err != nil {
+			yield(Feed{}, err)
+			return
+		}
+		f := follower{s: s, project: by.Project, id: id, sub: sub, yield: yield, deltas: opts.Deltas, after: opts.After}
+		if opts.Tail {
+			if f.after, err = s.tail(ctx, sess, opts.Recent); err != nil {
+				yield(Feed{}, err)
+				return
+			}
+		}
+		f.run(ctx)
+	}
+}
+
+// tail finds the Seq behind which a watcher without a place of its own begins.
+func (s *Service) tail(ctx context.Context, sess core.Session, recent time.Duration) (int64, error) {
+	if recent <= 0 || sess.LastSeq == 0 {
+		return sess.LastSeq, nil
+	}
+	inputs, err := s.store.Events(ctx, sess.Project, sess.ID, core.EventQuery{Descending: true, Limit: 50, Types: inputTypes})
+	if err != nil || len(inputs) == 0 {
+		return sess.LastSeq, err
+	}
+	newest := inputs[0]
+	if !busy(sess) && s.now().Sub(newest.At) > recent {
+		return sess.LastSeq, nil
+	}
+	first := newest.Seq
+	for _, e := range inputs { // one batch was appended at one moment
+		if !e.At.Equal(newest.At) {
+			break
+		}
+		first = e.Seq
+	}
+	return first - 1, nil
+}
+
+var inputTypes = []core.EventType{
+	core.EventUserMessage, core.EventUserInterrupt, core.EventUserToolConfirmation,
+	core.EventUserCustomToolResult, core.EventUserToolResult,
+}
+
+// follower is the state of one watcher.
+type follower struct {
+	s       *Service
+	project core.ProjectID
+	id      core.SessionID
+	sub     core.Subscription
+	yield   func(Feed, error) bool
+	deltas  bool
+	after   int64
+	event   core.EventID // the event whose deltas come now
+	next    int          // the N that its next delta must have; -1 when one was lost or it is finished
+}
+
+func (f *follower) run(ctx context.Context) {
+	beat := time.NewTimer(beatEvery)
+	defer beat.Stop()
+	if !f.read(ctx) {
+		return
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case d := <-f.sub.Deltas:
+			if !f.delta(d) {
+				return
+			}
+		case <-f.sub.Woken:
+			// The deltas of what was just committed were published before the nudge: they go first.
+			if !f.drain() || !f.read(ctx) {
+				return
+			}
+		case <-beat.C:
+			// The bus may lose a nudge, so a beat looks again too.
+			if !f.read(ctx) || !f.yield(Feed{Beat: true}, nil) {
+				return
+			}
+		}
+		beat.Reset(beatEvery)
+	}
+}
+
+// read yields everything in the log behind f.after. It reports false when the watch is over.
+func (f *follower) read(ctx context.Context) bool {
+	for {
+		events, err := f.s.store.Events(ctx, f.project, f.id, core.EventQuery{After: f.after, Limit: followPage})
+		if err != nil && core.KindOf(err) != core.NotFound {
+			if ctx.Err() == nil {
+				f.yield(Feed{}, err)
+			}
+			return false
+		}
+		if len(events) == 0 {
+			return f.exists(ctx, err)
+		}
+		for i := range events {
+			if events[i].ID == f.event {
+				f.next = -1
+			}
+			f.after = events[i].Seq
+			if !f.yield(Feed{Event: &events[i]}, nil) {
+				return false
+			}
+		}
+		if len(events) < followPage {
+			return true
+		}
+	}
+}
+
+// exists tells an empty page from a session that is gone.
+func (f *follower) exists(ctx context.Context, err error) bool {
+	if err == nil {
+		_, err = f.s.store.Session(ctx, f.project, f.id)
+	}
+	switch {
+	case err == nil:
+		return true
+	case core.KindOf(err) == core.NotFound:
+		f.yield(Feed{Deleted: true}, nil)
+	case ctx.Err() == nil:
+		f.yield(Feed{}, err)
+	}
+	return false
+}
+
+func (f *follower) drain() bool {
+	for {
+		select {
+		case d := <-f.sub.Deltas:
+			if !f.delta(d) {
+				return false
+			}
+		default:
+			return true
+		}
+	}
+}
+
+func (f *follower) delta(d core.Delta) bool {
+	if !f.deltas {
+		return true
+	}
+	if d.Start {
+		f.event, f.next = d.Event, 0
+	}
+	if d.Event != f.event || d.N != f.next {
+		if d.Event == f.event {
+			f.next = -1
+		}
+		return true
+	}
+	f.next++
+	return f.yield(Feed{Delta: &d}, nil)
+}

@@ -1,0 +1,294 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/reeve-ai/reeve/internal/core"
+)
+
+// Input is one thing that a client sends to a session: exactly one field is set.
+type Input struct {
+	Message      *core.Message
+	Interrupt    *core.Interrupt
+	Confirmation *core.ToolConfirmation
+	CustomResult *core.ToolResult // the answer to a custom tool
+	ToolResult   *core.ToolResult // a worker's answer to a built-in tool of a self-hosted session
+}
+
+// SendOptions vary Send by dialect.
+type SendOptions struct {
+	// RefuseBusy makes a message to a running session a Conflict ("session_busy") instead of queueing
+	// it (Qoder, qoder.md section 3.5).
+	RefuseBusy bool
+}
+
+// MaxMessageBlocks bounds the content of one message; MaxBlockText the text of one block, in bytes.
+const (
+	MaxMessageBlocks = 1000
+	MaxBlockText     = 10 << 20
+)
+
+// accepted is what a transaction took in, for what follows the commit.
+type accepted struct {
+	events    []core.Event
+	lease     core.Lease
+	leased    bool
+	interrupt bool
+}
+
+// Send appends the caller's input and marks that its thread owes a turn. One transaction does both: if
+// Send returns nil, a turn will run. The accepted events come back in the order of in.
+//
+// A message to a running session waits in its queue. A confirmation or a result must answer a tool use
+// that waits for it; when the last one is answered, the turn goes on.
+//
+// Errors: NotFound; Invalid (no input, a bad block, an answer that nothing waits for,
+// "session_archived", "session_observed"); Conflict ("session_busy"); RateLimited; Forbidden.
+func (s *Service) Send(ctx context.Context, by core.Principal, id core.SessionID, in []Input, opts SendOptions) ([]core.Event, error) {
+	if err := by.Require(core.RoleMember); err != nil {
+		return nil, err
+	}
+	if len(in) == 0 || len(in) > MaxInputs {
+		return nil, core.InvalidField("events", "1 to %d events", MaxInputs)
+	}
+	for i := range in {
+		if err := checkInput(indexed("events", i), in[i]); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.dispatch.Admit(); err != nil {
+		return nil, err
+	}
+	var took accepted
+	err := s.store.Tx(ctx, func(tx core.Store) error {
+		sess, err := tx.Session(ctx, by.Project, id)
+		if err != nil {
+			return err
+		}
+		took, err = s.accept(ctx, tx, &sess, in, opts)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.announce(id, took)
+	return took.events, nil
+}
+
+// announce does what may only follow the commit.
+func (s *Service) announce(id core.SessionID, took accepted) {
+	if took.leased {
+		s.dispatch.Start(took.lease)
+	}
+	if took.interrupt {
+		s.dispatch.Interrupt(id)
+	}
+	if len(took.events) > 0 {
+		s.bus.Wake(id)
+	}
+}
+
+// accept appends the input to a session that tx holds, and owes a turn if one is due.
+func (s *Service) accept(ctx context.Context, tx core.Store, sess *core.Session, in []Input, opts SendOptions) (accepted, error) {
+	if err := takes(*sess, in, opts); err != nil {
+		return accepted{}, err
+	}
+	now := s.now()
+	thread := core.PrimaryThread(sess.ID)
+	waiting := waitingFor(*sess)
+	drafts := make([]core.Draft, 0, len(in)+1)
+	var took accepted
+	due := false
+	for i, input := range in {
+		d, err := draftOf(ctx, tx, *sess, indexed("events", i), input, &waiting)
+		if err != nil {
+			return accepted{}, err
+		}
+		d.Thread = thread
+		drafts = append(drafts, d)
+		took.interrupt = took.interrupt || input.Interrupt != nil
+		due = due || input.Message != nil || input.Interrupt != nil && len(waiting) > 0
+	}
+	answered := len(waitingFor(*sess)) - len(waiting)
+	idle := sess.Status == core.StatusIdle
+	// While tool uses wait for the client, messages wait too: every vendor wants the results first.
+	due = idle && (answered > 0 && len(waiting) == 0 || due && (len(waiting) == 0 || took.interrupt))
+	var status *core.Draft
+	switch {
+	case due:
+		d := core.NewDraft(thread, core.NewID[core.TurnID](), core.EventStatusRunning, nil)
+		status = &d
+		sess.Status, sess.StopReason = core.StatusRunning, nil
+	case idle && answered > 0: // some of several: say again which are left
+		stop := core.StopReason{Type: core.StopRequiresAction, Events: waiting}
+		d := core.NewDraft(thread, "", core.EventStatusIdle, stop)
+		status = &d
+		sess.StopReason = &stop
+	case idle && took.interrupt: // nothing runs and nothing waits: the interrupt is done with at once
+		for i := range drafts {
+			drafts[i].Queued = drafts[i].Queued && in[i].Interrupt == nil
+		}
+	}
+	if status != nil {
+		drafts = append(drafts, *status)
+		sess.UpdatedAt = now
+		if err := tx.UpdateSession(ctx, *sess); err != nil {
+			return accepted{}, err
+		}
+	}
+	events, err := tx.Append(ctx, sess.Project, sess.ID, now, drafts...)
+	if err != nil {
+		return accepted{}, err
+	}
+	sess.LastSeq = events[len(events)-1].Seq
+	took.events = events[:len(in)]
+	if due {
+		took.lease, took.leased, err = tx.OweTurn(ctx, sess.Project, sess.ID, thread, s.dispatch.Node(), now, s.dispatch.LeaseUntil(now))
+	}
+	return took, err
+}
+
+// takes says whether the session takes this input at all.
+func takes(sess core.Session, in []Input, opts SendOptions) error {
+	switch {
+	case sess.Origin != core.OriginManaged:
+		return core.Errorf(core.Invalid, "session_observed", "the agent of this session runs elsewhere: nothing can be sent to it")
+	case !sess.ArchivedAt.IsZero():
+		return errArchived
+	case sess.Status == core.StatusTerminated:
+		return core.Errorf(core.Invalid, "session_terminated", "the session is terminated")
+	}
+	if opts.RefuseBusy && busy(sess) && slices.ContainsFunc(in, func(i Input) bool { return i.Message != nil }) {
+		return core.Errorf(core.Conflict, "session_busy", "the session is running: wait for it to be idle, or cancel it")
+	}
+	return nil
+}
+
+// waitingFor returns the tool uses that wait for the client, oldest first.
+func waitingFor(sess core.Session) []core.EventID {
+	if sess.Status != core.StatusIdle || sess.StopReason == nil || sess.StopReason.Type != core.StopRequiresAction {
+		return nil
+	}
+	return slices.Clone(sess.StopReason.Events)
+}
+
+// draftOf turns input into a draft and strikes what it answers from waiting.
+func draftOf(ctx context.Context, tx core.Store, sess core.Session, field string, in Input, waiting *[]core.EventID) (core.Draft, error) {
+	switch {
+	case in.Message != nil:
+		d := core.NewDraft("", "", core.EventUserMessage, in.Message)
+		d.Queued = true
+		return d, nil
+	case in.Interrupt != nil:
+		if t := in.Interrupt.Thread; t != "" && t != core.PrimaryThread(sess.ID) {
+			return core.Draft{}, core.InvalidField(field+".session_thread_id", "the session has no such thread")
+		}
+		d := core.NewDraft("", "", core.EventUserInterrupt, in.Interrupt)
+		d.Queued = true
+		return d, nil
+	case in.Confirmation != nil:
+		if _, err := answers(ctx, tx, sess, field+".tool_use_id", in.Confirmation.ToolUse, waiting, func(u core.ToolUse) bool { return u.Permission == "ask" }); err != nil {
+			return core.Draft{}, err
+		}
+		d := core.NewDraft("", "", core.EventUserToolConfirmation, in.Confirmation)
+		d.Queued = true
+		return d, nil
+	case in.CustomResult != nil:
+		if _, err := answers(ctx, tx, sess, field+".custom_tool_use_id", in.CustomResult.ToolUse, waiting, func(u core.ToolUse) bool { return u.Kind == core.ToolsetCustom }); err != nil {
+			return core.Draft{}, err
+		}
+		return core.NewDraft("", "", core.EventUserCustomToolResult, in.CustomResult), nil // stamped on receipt
+	default:
+		if _, err := answers(ctx, tx, sess, field+".tool_use_id", in.ToolResult.ToolUse, waiting, func(u core.ToolUse) bool { return u.Kind != core.ToolsetMCP && u.Permission == "allow" }); err != nil {
+			return core.Draft{}, err
+		}
+		return core.NewDraft("", "", core.EventUserToolResult, in.ToolResult), nil
+	}
+}
+
+// answers checks that a tool use waits for this kind of answer, and strikes it.
+func answers(ctx context.Context, tx core.Store, sess core.Session, field string, id core.EventID, waiting *[]core.EventID, fits func(core.ToolUse) bool) (core.ToolUse, error) {
+	i := slices.Index(*waiting, id)
+	if i < 0 {
+		return core.ToolUse{}, core.InvalidField(field, "no tool use %q waits for an answer", "sevt_"+string(id))
+	}
+	e, err := tx.EventByID(ctx, sess.Project, sess.ID, id)
+	if err != nil {
+		return core.ToolUse{}, err
+	}
+	use, err := core.Payload[core.ToolUse](e)
+	if err != nil {
+		return core.ToolUse{}, err
+	}
+	if !fits(use) {
+		return core.ToolUse{}, core.InvalidField(field, "tool use %q waits for another kind of answer", "sevt_"+string(id))
+	}
+	*waiting = slices.Delete(*waiting, i, i+1)
+	return use, nil
+}
+
+func checkInput(field string, in Input) error {
+	switch {
+	case in.Message != nil:
+		if len(in.Message.Content) == 0 {
+			return core.InvalidField(field+".content", "must not be empty")
+		}
+		return checkBlocks(field+".content", in.Message.Content)
+	case in.CustomResult != nil:
+		return checkBlocks(field+".content", in.CustomResult.Content)
+	case in.ToolResult != nil:
+		return checkBlocks(field+".content", in.ToolResult.Content)
+	case in.Confirmation != nil:
+		if in.Confirmation.Allow && in.Confirmation.Reason != "" {
+			return core.InvalidField(field+".deny_message", "goes only with a refusal")
+		}
+		return nil
+	case in.Interrupt != nil:
+		return nil
+	}
+	return core.InvalidField(field+".type", "unknown event type")
+}
+
+func checkBlocks(field string, blocks []core.Block) error {
+	if len(blocks) > MaxMessageBlocks {
+		return core.InvalidField(field, "at most %d blocks", MaxMessageBlocks)
+	}
+	for i, b := range blocks {
+		at := indexed(field, i)
+		switch b.Type {
+		case core.BlockText, core.BlockSearchResult:
+			if len(b.Text) > MaxBlockText {
+				return core.InvalidField(at+".text", "at most %d bytes", MaxBlockText)
+			}
+		case core.BlockImage, core.BlockDocument:
+			if b.Source == nil {
+				return core.InvalidField(at+".source", "is required")
+			}
+			if b.Source.Type == "file" {
+				return core.InvalidField(at+".source.file_id", "file %q was not found", b.Source.File)
+			}
+		default:
+			return core.InvalidField(at+".type", "unknown block type %q", b.Type)
+		}
+	}
+	return nil
+}
+
+func indexed(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
+
+// Cancel interrupts the session's turn. It reports whether there was one.
+//
+// Errors: NotFound; Invalid ("session_archived", "session_observed"); Forbidden.
+func (s *Service) Cancel(ctx context.Context, by core.Principal, id core.SessionID) (bool, error) {
+	sess, err := s.Session(ctx, by, id)
+	if err != nil {
+		return false, err
+	}
+	if !busy(sess) && len(waitingFor(sess)) == 0 {
+		return false, by.Require(core.RoleMember)
+	}
+	_, err = s.Send(ctx, by, id, []Input{{Interrupt: &core.Interrupt{}}}, SendOptions{})
+	return err == nil, err
+}

@@ -1,0 +1,415 @@
+// Package session is the service for sessions: making them, sending to them, reading and following
+// their logs. It owns the rules of what a session accepts; it runs no turn itself, but hands the lease
+// that a message earns to the Dispatcher in the same breath.
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+	"unicode/utf8"
+
+	"github.com/reeve-ai/reeve/internal/core"
+)
+
+// Dispatcher runs turns on this node.
+type Dispatcher interface {
+	// Node is the name under which leases are taken.
+	Node() string
+	// Admit reports RateLimited when this node has more turns waiting than it can hold.
+	Admit() error
+	// LeaseUntil is the end of a lease taken now.
+	LeaseUntil(now time.Time) time.Time
+	// Start takes over a lease. It does not block.
+	Start(lease core.Lease)
+	// Interrupt makes whoever runs this session's turn look at its queue at once.
+	Interrupt(session core.SessionID)
+}
+
+// Service holds the rules of sessions.
+type Service struct {
+	store    core.Store
+	models   core.Models
+	bus      core.Bus
+	dispatch Dispatcher
+	now      func() time.Time
+}
+
+// New returns the service. now is the clock, in UTC.
+func New(store core.Store, models core.Models, bus core.Bus, dispatch Dispatcher, now func() time.Time) *Service {
+	return &Service{store: store, models: models, bus: bus, dispatch: dispatch, now: now}
+}
+
+// Limits of what a session takes. Sources: docs/contracts/managed.md (CMA section 1.7).
+const (
+	MaxTitle         = 1000 // characters
+	MaxMetadata      = 16   // pairs
+	MaxMetadataKey   = 64   // characters
+	MaxMetadataValue = 512  // characters
+	MaxInitialInputs = 50
+	MaxInputs        = 1000 // in one Send
+)
+
+// Overrides replace parts of the agent for one session. A nil field inherits; an empty one clears.
+type Overrides struct {
+	Model      *core.ModelChoice
+	System     *string
+	Tools      *[]core.Toolset
+	MCPServers *[]core.MCPServer
+	Skills     *[]core.SkillBinding
+}
+
+// NewSession is a request for a managed session.
+type NewSession struct {
+	Agent       core.AgentID
+	Version     int // 0: the newest
+	Overrides   *Overrides
+	Environment core.EnvironmentID
+	Title       *string
+	Metadata    map[string]string
+	EnvVars     map[string]string
+	VaultIDs    []string
+	Inputs      []Input // ≤ 50 messages; if any, the session starts to run at once
+}
+
+// Create makes a session with a frozen copy of the agent. With Inputs the first turn is owed in the
+// same transaction, and the session comes back running.
+//
+// Errors: Invalid (agent or environment unknown, archived or of another project; limits; a model that
+// nothing serves; skills and vaults that do not exist), Forbidden, RateLimited.
+func (s *Service) Create(ctx context.Context, by core.Principal, n NewSession) (core.Session, error) {
+	if err := by.Require(core.RoleMember); err != nil {
+		return core.Session{}, err
+	}
+	if err := checkNew(n); err != nil {
+		return core.Session{}, err
+	}
+	if len(n.Inputs) > 0 {
+		if err := s.dispatch.Admit(); err != nil {
+			return core.Session{}, err
+		}
+	}
+	now := s.now()
+	sess := core.Session{
+		Project: by.Project, ID: core.NewID[core.SessionID](), Origin: core.OriginManaged,
+		Agent: n.Agent, Environment: n.Environment, Title: n.Title, Metadata: n.Metadata, EnvVars: n.EnvVars,
+		VaultIDs: n.VaultIDs, Status: core.StatusIdle, CreatedAt: now, UpdatedAt: now,
+	}
+	if sess.Metadata == nil {
+		sess.Metadata = map[string]string{}
+	}
+	var started accepted
+	err := s.store.Tx(ctx, func(tx core.Store) error {
+		started = accepted{}
+		spec, version, err := s.resolve(ctx, tx, by, n)
+		if err != nil {
+			return err
+		}
+		sess.Snapshot, sess.AgentVersion = spec, version
+		sess.Status, sess.StopReason, sess.LastSeq = core.StatusIdle, nil, 0
+		if err := tx.CreateSession(ctx, sess); err != nil {
+			return err
+		}
+		if len(n.Inputs) == 0 {
+			return nil
+		}
+		started, err = s.accept(ctx, tx, &sess, n.Inputs, SendOptions{})
+		return err
+	})
+	if err != nil {
+		return core.Session{}, err
+	}
+	s.announce(sess.ID, started)
+	return sess, nil
+}
+
+// resolve loads and checks what a new session refers to. References are 400, not 404: the session is
+// what the request is about, and it was never there.
+func (s *Service) resolve(ctx context.Context, tx core.Store, by core.Principal, n NewSession) (*core.AgentSpec, int, error) {
+	agent, err := loadAgent(ctx, tx, by, n)
+	if err != nil {
+		return nil, 0, err
+	}
+	env, err := tx.Environment(ctx, by.Project, n.Environment)
+	if core.KindOf(err) == core.NotFound {
+		return nil, 0, core.InvalidField("environment_id", "environment env_%s was not found", n.Environment)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	if !env.ArchivedAt.IsZero() {
+		return nil, 0, core.InvalidField("environment_id", "environment env_%s is archived", n.Environment)
+	}
+	spec := agent.AgentSpec
+	n.Overrides.apply(&spec)
+	if _, err := s.models.Model(spec.Model.ID); err != nil {
+		return nil, 0, err
+	}
+	if len(spec.Skills) > 0 {
+		return nil, 0, core.InvalidField("agent", "skill %q was not found", spec.Skills[0].Skill)
+	}
+	if len(n.VaultIDs) > 0 {
+		return nil, 0, core.InvalidField("vault_ids[0]", "vault %q was not found", n.VaultIDs[0])
+	}
+	return &spec, agent.Version, nil
+}
+
+func loadAgent(ctx context.Context, tx core.Store, by core.Principal, n NewSession) (core.Agent, error) {
+	var agent core.Agent
+	var err error
+	if n.Version > 0 {
+		agent, err = tx.AgentVersion(ctx, by.Project, n.Agent, n.Version)
+	} else {
+		agent, err = tx.Agent(ctx, by.Project, n.Agent)
+	}
+	switch {
+	case core.KindOf(err) == core.NotFound && n.Version > 0:
+		return agent, core.InvalidField("agent", "agent agent_%s has no version %d", n.Agent, n.Version)
+	case core.KindOf(err) == core.NotFound:
+		return agent, core.InvalidField("agent", "agent agent_%s was not found", n.Agent)
+	case err != nil:
+		return agent, err
+	case !agent.ArchivedAt.IsZero():
+		return agent, core.InvalidField("agent", "agent agent_%s is archived", n.Agent)
+	case !agent.Active:
+		return agent, core.InvalidField("agent", "agent agent_%s is deactivated", n.Agent)
+	}
+	return agent, nil
+}
+
+func (o *Overrides) apply(spec *core.AgentSpec) {
+	if o == nil {
+		return
+	}
+	if o.Model != nil {
+		spec.Model = *o.Model
+	}
+	if o.System != nil {
+		spec.System = *o.System
+	}
+	if o.Tools != nil {
+		spec.Tools = *o.Tools
+	}
+	if o.MCPServers != nil {
+		spec.MCPServers = *o.MCPServers
+	}
+	if o.Skills != nil {
+		spec.Skills = *o.Skills
+	}
+}
+
+func checkNew(n NewSession) error {
+	if n.Agent == "" {
+		return core.InvalidField("agent", "is required")
+	}
+	if n.Environment == "" {
+		return core.InvalidField("environment_id", "is required")
+	}
+	if err := checkTitle(n.Title); err != nil {
+		return err
+	}
+	if len(n.Inputs) > MaxInitialInputs {
+		return core.InvalidField("initial_events", "at most %d events", MaxInitialInputs)
+	}
+	for i, in := range n.Inputs {
+		if in.Message == nil {
+			return core.InvalidField(indexed("initial_events", i)+".type", "a new session takes only user.message")
+		}
+	}
+	return CheckMetadata(n.Metadata)
+}
+
+func checkTitle(title *string) error {
+	if title != nil && utf8.RuneCountInString(*title) > MaxTitle {
+		return core.InvalidField("title", "at most %d characters", MaxTitle)
+	}
+	return nil
+}
+
+// CheckMetadata applies the limits that every dialect shares: 16 pairs, keys of 64 and values of 512
+// characters.
+func CheckMetadata(m map[string]string) error {
+	if len(m) > MaxMetadata {
+		return core.InvalidField("metadata", "at most %d pairs", MaxMetadata)
+	}
+	for k, v := range m {
+		if k == "" || utf8.RuneCountInString(k) > MaxMetadataKey {
+			return core.InvalidField("metadata", "keys have 1 to %d characters", MaxMetadataKey)
+		}
+		if utf8.RuneCountInString(v) > MaxMetadataValue {
+			return core.InvalidField("metadata."+k, "at most %d characters", MaxMetadataValue)
+		}
+	}
+	return nil
+}
+
+// Observe opens a session of an agent that runs elsewhere and proved itself with its own key.
+// meta is a JSON object, or nil.
+//
+// Errors: Forbidden unless the caller is an agent; NotFound if the agent is gone.
+func (s *Service) Observe(ctx context.Context, by core.Principal, meta json.RawMessage) (core.Session, error) {
+	if by.Kind != core.PrincipalAgent || by.Agent == "" {
+		return core.Session{}, core.Errorf(core.Forbidden, "forbidden", "only an agent key opens an observed session")
+	}
+	now := s.now()
+	sess := core.Session{
+		Project: by.Project, ID: core.NewID[core.SessionID](), Origin: core.OriginObserved, Agent: by.Agent,
+		AgentKey: by.Credential, Metadata: map[string]string{}, Meta: meta,
+		Status: core.StatusRunning, CreatedAt: now, UpdatedAt: now,
+	}
+	if err := s.store.CreateSession(ctx, sess); err != nil {
+		return core.Session{}, err
+	}
+	return sess, nil
+}
+
+// Session returns one session of the caller's project, or NotFound.
+func (s *Service) Session(ctx context.Context, by core.Principal, id core.SessionID) (core.Session, error) {
+	if err := by.Require(core.RoleViewer); err != nil {
+		return core.Session{}, err
+	}
+	return s.store.Session(ctx, by.Project, id)
+}
+
+// Sessions lists the caller's sessions as page asks; past the end the slice is empty.
+func (s *Service) Sessions(ctx context.Context, by core.Principal, page core.SessionPage) ([]core.Session, error) {
+	if err := by.Require(core.RoleViewer); err != nil {
+		return nil, err
+	}
+	return s.store.Sessions(ctx, by.Project, page)
+}
+
+// Change is what may be changed in a session. A nil field stays. Metadata is merged: a nil value
+// deletes its key.
+type Change struct {
+	Title    **string // a nil inner pointer clears
+	Metadata map[string]*string
+}
+
+// Update changes a session and appends session.updated if anything did change.
+//
+// Errors: NotFound; Invalid (limits; "session_archived"); Forbidden.
+func (s *Service) Update(ctx context.Context, by core.Principal, id core.SessionID, c Change) (core.Session, error) {
+	if err := by.Require(core.RoleMember); err != nil {
+		return core.Session{}, err
+	}
+	if c.Title != nil {
+		if err := checkTitle(*c.Title); err != nil {
+			return core.Session{}, err
+		}
+	}
+	var sess core.Session
+	err := s.store.Tx(ctx, func(tx core.Store) error {
+		var err error
+		if sess, err = tx.Session(ctx, by.Project, id); err != nil {
+			return err
+		}
+		if !sess.ArchivedAt.IsZero() {
+			return errArchived
+		}
+		changed, err := c.apply(&sess)
+		if err != nil || !changed {
+			return err
+		}
+		sess.UpdatedAt = s.now()
+		if err := tx.UpdateSession(ctx, sess); err != nil {
+			return err
+		}
+		_, err = tx.Append(ctx, by.Project, id, sess.UpdatedAt, core.NewDraft(core.PrimaryThread(id), "", core.EventSessionUpdated,
+			core.SessionUpdated{Title: sess.Title, Metadata: sess.Metadata}))
+		return err
+	})
+	if err != nil {
+		return core.Session{}, err
+	}
+	s.bus.Wake(id)
+	return sess, nil
+}
+
+func (c Change) apply(sess *core.Session) (changed bool, err error) {
+	if c.Title != nil && !sameString(*c.Title, sess.Title) {
+		sess.Title, changed = *c.Title, true
+	}
+	merged := make(map[string]string, len(sess.Metadata))
+	for k, v := range sess.Metadata {
+		merged[k] = v
+	}
+	for k, v := range c.Metadata {
+		old, had := merged[k]
+		switch {
+		case v == nil && had:
+			delete(merged, k)
+			changed = true
+		case v != nil && (!had || old != *v):
+			merged[k] = *v
+			changed = true
+		}
+	}
+	sess.Metadata = merged
+	return changed, CheckMetadata(merged)
+}
+
+func sameString(a, b *string) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
+
+var errArchived = core.Errorf(core.Invalid, "session_archived", "the session is archived")
+
+// Archive ends a session for good. Archiving twice answers the same.
+//
+// Errors: NotFound; Invalid ("session_running") while a turn runs; Forbidden.
+func (s *Service) Archive(ctx context.Context, by core.Principal, id core.SessionID) (core.Session, error) {
+	if err := by.Require(core.RoleMember); err != nil {
+		return core.Session{}, err
+	}
+	var sess core.Session
+	err := s.store.Tx(ctx, func(tx core.Store) error {
+		var err error
+		if sess, err = tx.Session(ctx, by.Project, id); err != nil || !sess.ArchivedAt.IsZero() {
+			return err
+		}
+		if busy(sess) {
+			return core.Errorf(core.Invalid, "session_running", "the session is running: interrupt it first")
+		}
+		now := s.now()
+		sess.Status, sess.ArchivedAt, sess.UpdatedAt = core.StatusTerminated, now, now
+		if err := tx.UpdateSession(ctx, sess); err != nil {
+			return err
+		}
+		_, err = tx.Append(ctx, by.Project, id, now, core.NewDraft(core.PrimaryThread(id), "", core.EventStatusTerminated, nil))
+		return err
+	})
+	if err != nil {
+		return core.Session{}, err
+	}
+	s.bus.Wake(id)
+	return sess, nil
+}
+
+// Delete removes a session with its log. Open streams end.
+//
+// Errors: NotFound; Invalid ("session_running") while a turn runs; Forbidden.
+func (s *Service) Delete(ctx context.Context, by core.Principal, id core.SessionID) error {
+	if err := by.Require(core.RoleMember); err != nil {
+		return err
+	}
+	err := s.store.Tx(ctx, func(tx core.Store) error {
+		sess, err := tx.Session(ctx, by.Project, id)
+		if err != nil {
+			return err
+		}
+		if busy(sess) {
+			return core.Errorf(core.Invalid, "session_running", "the session is running: interrupt it first")
+		}
+		return tx.DeleteSession(ctx, by.Project, id)
+	})
+	if err == nil {
+		s.bus.Wake(id)
+	}
+	return err
+}
+
+// busy says that Reeve itself runs a turn. An observed session never is.
+func busy(s core.Session) bool {
+	return s.Origin == core.OriginManaged && (s.Status == core.StatusRunning || s.Status == core.StatusRescheduling)
+}

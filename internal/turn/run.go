@@ -1,0 +1,411 @@
+package turn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/reeve-ai/reeve/internal/core"
+)
+
+// run is one runner's work on one thread: from its lease to the settled turn.
+type run struct {
+	*Runner
+	lease core.Lease
+	log   *slog.Logger
+	alarm *alarm
+
+	sess  core.Session // as stored; Status, StopReason and Usage are kept up by this run
+	model core.Model
+	tools toolbox
+	self  bool // self-hosted environment
+	net   bool // the environment lets the sandbox use the network
+
+	mu    sync.Mutex // tools finish side by side: guards t
+	t     *transcript
+	steps int
+}
+
+// action is what a step found to be next.
+type action int
+
+const (
+	done     action = iota + 1 // the turn is settled
+	again                      // look again: the state changed
+	askModel                   // the model owes an answer; its span is open
+	runTools                   // tool uses wait for this server
+)
+
+// Run drives the turns of one leased thread until none is owed. A nil error means that the turn is
+// settled. core.ErrLeaseLost means that somebody else has it; ctx's error that it was told to stop
+// and still holds the lease.
+func (r *Runner) Run(ctx context.Context, lease core.Lease, a *alarm) error {
+	v := &run{Runner: r, lease: lease, alarm: a, log: r.log.With("session", lease.Session, "epoch", lease.Epoch)}
+	if err := v.load(ctx); err != nil {
+		return err
+	}
+	for {
+		next, err := v.next(ctx)
+		if err != nil {
+			return err
+		}
+		switch next {
+		case done:
+			return nil
+		case askModel:
+			if settled, err := v.ask(ctx); err != nil || settled {
+				return err
+			}
+		case runTools:
+			if err := v.runTools(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// load reads what the run starts from. A model request that an earlier run left open is closed first:
+// it will be made again.
+func (v *run) load(ctx context.Context) error {
+	var err error
+	if v.sess, err = v.store.Session(ctx, v.lease.Project, v.lease.Session); err != nil {
+		return fmt.Errorf("load session %s: %w", v.lease.Session, err)
+	}
+	if v.sess.Snapshot == nil {
+		return brokenError{fmt.Errorf("session %s has no agent", v.sess.ID)}
+	}
+	env, err := v.store.Environment(ctx, v.lease.Project, v.sess.Environment)
+	if err != nil && core.KindOf(err) != core.NotFound {
+		return fmt.Errorf("load environment of session %s: %w", v.sess.ID, err)
+	}
+	v.self = env.Config.SelfHosted
+	v.net = !env.Config.SelfHosted && !env.Config.Networking.Limited
+	v.tools = newToolbox(*v.sess.Snapshot, v.registry, v.self)
+	if v.t, err = readTranscript(ctx, v.store, v.lease); err != nil {
+		return err
+	}
+	if v.t.openSpan == "" {
+		return nil
+	}
+	return v.write(ctx, func(core.Store) ([]core.Draft, error) {
+		return []core.Draft{v.spanEnd(true, "", core.Usage{})}, nil
+	})
+}
+
+// draft makes an event of this turn.
+func (v *run) draft(t core.EventType, payload any) core.Draft {
+	return core.NewDraft(v.lease.Thread, v.t.turn, t, payload)
+}
+
+func (v *run) spanEnd(isError bool, stop core.Stop, u core.Usage) core.Draft {
+	return v.draft(core.EventModelRequestEnd, core.ModelRequestEnd{
+		Start: v.t.openSpan, IsError: isError, Stop: string(stop), Usage: u, TookMS: v.now().Sub(v.t.openedAt).Milliseconds(),
+	})
+}
+
+// write is the one way in which a run appends: in a transaction that holds the lease. What decide does
+// to the run must be repeatable, because a transaction may be run twice; the transcript changes only
+// after the commit, and only then are watchers told.
+func (v *run) write(ctx context.Context, decide func(tx core.Store) ([]core.Draft, error)) error {
+	var events []core.Event
+	err := v.store.Tx(ctx, func(tx core.Store) error {
+		events = nil
+		if err := tx.HoldLease(ctx, v.lease); err != nil {
+			return err
+		}
+		drafts, err := decide(tx)
+		if err != nil || len(drafts) == 0 {
+			return err
+		}
+		events, err = tx.Append(ctx, v.lease.Project, v.lease.Session, v.now(), drafts...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, e := range events {
+		if err := v.t.apply(e); err != nil {
+			return err
+		}
+	}
+	if len(events) > 0 {
+		v.bus.Wake(v.lease.Session)
+	}
+	return nil
+}
+
+// next takes up what came in and decides what to do, in one transaction.
+func (v *run) next(ctx context.Context) (action, error) {
+	v.alarm.clear() // before the queue is read: an interrupt that comes later rings again
+	var act action
+	err := v.write(ctx, func(tx core.Store) ([]core.Draft, error) {
+		queue, err := tx.QueuedEvents(ctx, v.lease.Project, v.lease.Session, v.lease.Thread)
+		if err != nil {
+			return nil, err
+		}
+		var drafts []core.Draft
+		act, drafts, err = v.decide(ctx, tx, queue)
+		return drafts, err
+	})
+	if err == nil && act == again {
+		v.sess, err = v.store.Session(ctx, v.lease.Project, v.lease.Session)
+	}
+	return act, err
+}
+
+// decide is the order of things: an interrupt before all, then answers to tool uses, then the tools,
+// then messages, then the model.
+func (v *run) decide(ctx context.Context, tx core.Store, queue []core.Event) (action, []core.Draft, error) {
+	q := sortQueue(queue)
+	if len(q.interrupts) > 0 {
+		return v.interrupted(ctx, tx, q)
+	}
+	if len(q.confirmations) > 0 {
+		d, err := v.takeUp(ctx, tx, q.confirmations)
+		return again, d, err
+	}
+	ours, theirs := v.openUses()
+	switch {
+	case len(ours) > 0:
+		return runTools, nil, nil
+	case len(theirs) > 0:
+		d, err := v.settle(ctx, tx, core.StopReason{Type: core.StopRequiresAction, Events: theirs})
+		return done, d, err
+	}
+	var drafts []core.Draft
+	if len(q.messages) > 0 {
+		var err error
+		if drafts, err = v.takeUp(ctx, tx, q.messages); err != nil {
+			return 0, nil, err
+		}
+	}
+	if len(q.messages) == 0 && !v.t.owesAnswer() {
+		d, err := v.settle(ctx, tx, core.StopReason{Type: core.StopEndTurn})
+		return done, d, err
+	}
+	if v.steps >= v.opts.MaxSteps {
+		d, err := v.giveUp(ctx, tx, core.SessionError{Type: core.ModelUnknown, Retry: "exhausted",
+			Message: fmt.Sprintf("the turn was stopped after %d steps", v.opts.MaxSteps)}, core.StopMaxSteps)
+		return done, append(drafts, d...), err
+	}
+	if v.sess.Status != core.StatusRunning { // an earlier run died while it waited to try again
+		v.sess.Status = core.StatusRunning
+		if err := tx.SetSessionState(ctx, v.stamped()); err != nil {
+			return 0, nil, err
+		}
+		drafts = append(drafts, v.draft(core.EventStatusRunning, nil))
+	}
+	return askModel, append(drafts, v.draft(core.EventModelRequestStart, core.ModelRequestStart{Model: v.sess.Snapshot.Model.ID})), nil
+}
+
+// queue is unprocessed input by kind, oldest first.
+type queue struct{ messages, confirmations, interrupts []core.EventID }
+
+func sortQueue(events []core.Event) queue {
+	var q queue
+	for _, e := range events {
+		switch e.Type {
+		case core.EventUserInterrupt:
+			q.interrupts = append(q.interrupts, e.ID)
+		case core.EventUserToolConfirmation:
+			q.confirmations = append(q.confirmations, e.ID)
+		default:
+			q.messages = append(q.messages, e.ID)
+		}
+	}
+	return q
+}
+
+// takeUp marks input as processed and drafts its place in the log.
+func (v *run) takeUp(ctx context.Context, tx core.Store, ids []core.EventID) ([]core.Draft, error) {
+	if err := tx.MarkProcessed(ctx, v.lease.Project, v.lease.Session, v.now(), ids...); err != nil {
+		return nil, err
+	}
+	return []core.Draft{v.draft(core.EventInputProcessed, core.InputProcessed{Events: ids})}, nil
+}
+
+// openUses splits the tool uses without a result into those that this server answers now and those
+// that wait for the client.
+func (v *run) openUses() (ours []*use, theirs []core.EventID) {
+	for _, u := range v.t.uses {
+		e, known := v.tools.entries[u.Name]
+		switch {
+		case u.Permission == "deny" || u.refused || !known || u.InputError != "":
+			ours = append(ours, u)
+		case e.client, u.Permission == "ask" && !u.allowed:
+			theirs = append(theirs, u.event)
+		default:
+			ours = append(ours, u)
+		}
+	}
+	return ours, theirs
+}
+
+// interrupted ends the turn: every open tool use gets a result, so that the conversation stays whole.
+// Messages that waited behind the interrupt begin the next turn at once.
+func (v *run) interrupted(ctx context.Context, tx core.Store, q queue) (action, []core.Draft, error) {
+	drafts, err := v.takeUp(ctx, tx, append(q.interrupts, q.confirmations...))
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, u := range v.t.uses {
+		text := "The user interrupted before this ran."
+		if u.maybeRan {
+			text = "The user interrupted. Whether this ran, and how far, is unknown."
+		}
+		drafts = append(drafts, v.result(u, core.ToolOutput{Content: core.Text(text), IsError: true}, 0))
+	}
+	if len(q.messages) == 0 {
+		d, err := v.settle(ctx, tx, core.StopReason{Type: core.StopInterrupted})
+		return done, append(drafts, d...), err
+	}
+	drafts = append(drafts, v.idleDrafts(core.StopReason{Type: core.StopInterrupted})...)
+	v.sess.Status, v.sess.StopReason = core.StatusRunning, nil
+	sess := v.stamped()
+	sess.Usage.ActiveMS += v.activeMS()
+	if err := tx.SetSessionState(ctx, sess); err != nil {
+		return 0, nil, err
+	}
+	return again, append(drafts, core.NewDraft(v.lease.Thread, core.NewID[core.TurnID](), core.EventStatusRunning, nil)), nil
+}
+
+// settle ends the turn: the session is idle, the lease is given up.
+func (v *run) settle(ctx context.Context, tx core.Store, stop core.StopReason) ([]core.Draft, error) {
+	v.sess.Status, v.sess.StopReason = core.StatusIdle, &stop
+	sess := v.stamped()
+	sess.Usage.ActiveMS += v.activeMS()
+	if err := tx.SetSessionState(ctx, sess); err != nil {
+		return nil, err
+	}
+	return v.idleDrafts(stop), tx.SettleTurn(ctx, v.lease)
+}
+
+// idleDrafts are the last two events of a turn: the totals come right before the idle.
+func (v *run) idleDrafts(stop core.StopReason) []core.Draft {
+	total := v.sess.Usage
+	total.ActiveMS += v.activeMS()
+	return []core.Draft{
+		v.draft(core.EventSessionUsage, core.UsageSnapshot{Usage: total}),
+		v.draft(core.EventStatusIdle, stop),
+	}
+}
+
+func (v *run) activeMS() int64 {
+	if v.t.started.IsZero() {
+		return 0
+	}
+	return max(0, v.now().Sub(v.t.started).Milliseconds())
+}
+
+// stamped is the session as it will be stored. It is a copy, because the transaction may fail.
+func (v *run) stamped() core.Session {
+	s := v.sess
+	s.UpdatedAt = v.now()
+	return s
+}
+
+// giveUp ends the turn with an error that the client sees. Messages that wait are taken up, so that
+// they are part of the conversation when the next one comes.
+func (v *run) giveUp(ctx context.Context, tx core.Store, e core.SessionError, stop core.StopType) ([]core.Draft, error) {
+	var drafts []core.Draft
+	queued, err := tx.QueuedEvents(ctx, v.lease.Project, v.lease.Session, v.lease.Thread)
+	if err != nil {
+		return nil, err
+	}
+	if q := sortQueue(queued); len(queued) > 0 {
+		ids := append(append(q.interrupts, q.confirmations...), q.messages...)
+		if drafts, err = v.takeUp(ctx, tx, ids); err != nil {
+			return nil, err
+		}
+	}
+	drafts = append(drafts, v.draft(core.EventSessionError, e))
+	idle, err := v.settle(ctx, tx, core.StopReason{Type: stop})
+	return append(drafts, idle...), err
+}
+
+// abandon settles a turn that cannot be run at all, because its log or our code is broken.
+func (r *Runner) abandon(ctx context.Context, lease core.Lease) error {
+	v := &run{Runner: r, lease: lease, log: r.log, t: &transcript{inputs: map[core.EventID]core.Event{}, byID: map[core.EventID]*use{}}}
+	return r.store.Tx(ctx, func(tx core.Store) error {
+		if err := tx.HoldLease(ctx, lease); err != nil {
+			return err
+		}
+		var err error
+		if v.sess, err = tx.Session(ctx, lease.Project, lease.Session); err != nil {
+			return err
+		}
+		drafts, err := v.giveUp(ctx, tx, core.SessionError{Type: core.ModelUnknown, Retry: "exhausted",
+			Message: "the turn failed inside the server; its log holds the cause"}, core.StopRetriesExhausted)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Append(ctx, lease.Project, lease.Session, r.now(), drafts...)
+		return err
+	})
+}
+
+// prompt is the system prompt: what the capabilities say, then the agent's own.
+func (v *run) prompt() string {
+	parts := append(append([]string{}, v.tools.prompts...), v.sess.Snapshot.System)
+	return strings.TrimSpace(strings.Join(parts, "\n\n"))
+}
+
+// alarm wakes a run that waits for the model. It may ring at any time and from any goroutine.
+type alarm struct {
+	mu     sync.Mutex
+	rung   bool
+	cancel context.CancelCauseFunc // set while something can be interrupted
+}
+
+// errInterrupted is the cause of a model call that a client interrupted.
+var errInterrupted = errors.New("interrupted by the client")
+
+func (a *alarm) ring() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rung = true
+	if a.cancel != nil {
+		a.cancel(errInterrupted)
+	}
+}
+
+func (a *alarm) clear() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rung = false
+}
+
+// interruptible returns a context that ends when the alarm rings, or has rung since it was cleared.
+func (a *alarm) interruptible(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.rung {
+		cancel(errInterrupted)
+	}
+	a.cancel = cancel
+	return ctx, func() {
+		a.mu.Lock()
+		a.cancel = nil
+		a.mu.Unlock()
+		cancel(nil)
+	}
+}
+
+// wait sleeps for d. It reports false when ctx ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

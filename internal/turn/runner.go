@@ -1,0 +1,77 @@
+package turn
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/reeve-ai/reeve/internal/core"
+)
+
+// Options are the numbers of a node. Zero fields take the defaults named behind them.
+type Options struct {
+	Node             string        // who takes the leases; the same after a restart
+	LeaseTTL         time.Duration // 10 s: how long a dead node's turns wait
+	Sweep            time.Duration // 1 s: how often to look for turns that nobody runs
+	MaxRunning       int           // 512 turns at one time; more wait on this node
+	MaxWaiting       int           // 10,000 turns running or waiting; more are refused with 429
+	SoftStop         time.Duration // 10 s for running turns to end before they are handed back
+	MaxSteps         int           // 200 model calls in one turn
+	MaxAttempts      int           // 6 tries of one model call
+	MaxParallelTools int           // 16 tool uses of one answer at one time
+	BackoffBase      time.Duration // 500 ms before the second try, doubling
+	BackoffMax       time.Duration // 30 s, also for what a vendor asks for
+	MinOutputTokens  int64         // 8,192: the limit of an answer where the catalogue names none
+	SandboxNetwork   bool          // whether an environment with an open network gets it
+	// Workspace is the host folder of a session's sandbox.
+	Workspace func(core.ProjectID, core.SessionID) string
+}
+
+func (o Options) withDefaults() Options {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	count := func(n *int, v int) {
+		if *n <= 0 {
+			*n = v
+		}
+	}
+	set(&o.LeaseTTL, 10*time.Second)
+	set(&o.Sweep, time.Second)
+	set(&o.SoftStop, 10*time.Second)
+	set(&o.BackoffBase, 500*time.Millisecond)
+	set(&o.BackoffMax, 30*time.Second)
+	count(&o.MaxRunning, 512)
+	count(&o.MaxWaiting, 10_000)
+	count(&o.MaxSteps, 200)
+	count(&o.MaxAttempts, 6)
+	count(&o.MaxParallelTools, 16)
+	if o.MinOutputTokens <= 0 {
+		o.MinOutputTokens = 8192
+	}
+	return o
+}
+
+// Sandboxes gives a session its one living sandbox.
+type Sandboxes interface {
+	Sandbox(ctx context.Context, spec core.SandboxSpec) (core.Sandbox, error)
+}
+
+// Runner drives turns. It owns no state besides what it was given.
+type Runner struct {
+	store     core.Store
+	models    core.Models
+	registry  core.Tools
+	sandboxes Sandboxes
+	bus       core.Bus
+	now       func() time.Time
+	log       *slog.Logger
+	opts      Options
+}
+
+// NewRunner returns a runner. now is the clock, in UTC.
+func NewRunner(store core.Store, models core.Models, tools core.Tools, sandboxes Sandboxes, bus core.Bus, now func() time.Time, log *slog.Logger, opts Options) *Runner {
+	return &Runner{store: store, models: models, registry: tools, sandboxes: sandboxes, bus: bus, now: now, log: log, opts: opts.withDefaults()}
+}

@@ -1,0 +1,113 @@
+package turn
+
+import (
+	"slices"
+
+	"github.com/reeve-ai/reeve/internal/core"
+)
+
+// toolbox is what one agent may call in one session.
+type toolbox struct {
+	specs   []core.ToolSpec // in the order of the agent's definition
+	entries map[string]entry
+	prompts []string // of its capabilities
+}
+
+// entry is one tool by the name that the model uses.
+type entry struct {
+	kind   core.ToolsetKind
+	tool   core.Tool // nil for custom tools
+	policy core.Policy
+	client bool // the client or a worker runs it, not this server
+}
+
+// newToolbox works out an agent's tools: its toolsets in order, then those of its capabilities. Where
+// two bring the same name the first one wins. selfHosted leaves the sandbox tools to the workers.
+func newToolbox(spec core.AgentSpec, tools core.Tools, selfHosted bool) toolbox {
+	b := toolbox{entries: map[string]entry{}}
+	for _, set := range spec.Tools {
+		switch set.Kind {
+		case core.ToolsetBuiltin:
+			b.addToolset(set, tools, selfHosted)
+		case core.ToolsetCustom:
+			b.add(core.ToolSpec{Name: set.Name, Description: set.Description, InputSchema: set.InputSchema},
+				entry{kind: core.ToolsetCustom, policy: core.PolicyAllow, client: true})
+		}
+	}
+	for _, ref := range spec.Capabilities {
+		c, ok := tools.Capability(ref.Ref)
+		if !ok {
+			continue // it was there when the agent was made; what is gone brings nothing
+		}
+		if c.Prompt != "" {
+			b.prompts = append(b.prompts, c.Prompt)
+		}
+		for _, name := range c.Tools {
+			if t, ok := tools.Builtin(name); ok {
+				b.add(t.Spec(), entry{kind: core.ToolsetBuiltin, tool: t, policy: core.PolicyAllow, client: selfHosted && sandboxed(name)})
+			}
+		}
+	}
+	return b
+}
+
+func (b *toolbox) addToolset(set core.Toolset, tools core.Tools, selfHosted bool) {
+	for _, name := range tools.Toolset() {
+		enabled, policy := switches(set, name)
+		t, ok := tools.Builtin(name)
+		if enabled && ok {
+			b.add(t.Spec(), entry{kind: core.ToolsetBuiltin, tool: t, policy: policy, client: selfHosted && sandboxed(name)})
+		}
+	}
+}
+
+func (b *toolbox) add(spec core.ToolSpec, e entry) {
+	if _, taken := b.entries[spec.Name]; taken {
+		return
+	}
+	b.entries[spec.Name] = e
+	b.specs = append(b.specs, spec)
+}
+
+// switches says whether a built-in tool is on and under which policy: the allow-list (empty: all), less
+// the deny-list, then the default, then the tool's own configuration (qoder.md section 4.3).
+func switches(set core.Toolset, name string) (enabled bool, policy core.Policy) {
+	enabled = len(set.Enabled) == 0 || slices.Contains(set.Enabled, name)
+	enabled = enabled && !slices.Contains(set.Disallowed, name)
+	policy = core.PolicyAllow
+	configs := []core.ToolConfig{set.Default}
+	if i := slices.IndexFunc(set.Configs, func(c core.ToolConfig) bool { return c.Name == name }); i >= 0 {
+		configs = append(configs, set.Configs[i])
+	}
+	listed := enabled
+	for _, c := range configs {
+		if c.Enabled != nil {
+			enabled = listed && *c.Enabled
+		}
+		if c.Policy != "" {
+			policy = c.Policy
+		}
+	}
+	return enabled, policy
+}
+
+// sandboxed reports whether a tool works inside the sandbox: on a self-hosted environment the worker
+// runs it (CMA section 5.4).
+func sandboxed(name string) bool {
+	switch name {
+	case "bash", "read", "write", "edit", "glob", "grep":
+		return true
+	}
+	return false
+}
+
+// permission is how a tool use is recorded: allow, ask or deny.
+func (e entry) permission() string {
+	switch e.policy {
+	case core.PolicyAsk:
+		return "ask"
+	case core.PolicyDeny:
+		return "deny"
+	}
+	return "allow"
+}

@@ -1,0 +1,197 @@
+package turn
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/reeve-ai/reeve/internal/core"
+)
+
+// transcript is what a thread's log says: the conversation for the model, and what is still open.
+type transcript struct {
+	after    int64 // Seq of the last event that was applied
+	messages []core.ModelMessage
+	inputs   map[core.EventID]core.Event // accepted, not yet placed by a reeve.input_processed
+	uses     []*use                      // tool uses without a result, oldest first
+	byID     map[core.EventID]*use       // all of them
+	turn     core.TurnID                 // of the newest session.status_running
+	started  time.Time                   // and its time
+	openSpan core.EventID                // a model request without its end; empty if none
+	openedAt time.Time
+}
+
+// use is one tool call of the model.
+type use struct {
+	core.ToolUse
+	event    core.EventID
+	allowed  bool   // the client confirmed it
+	refused  bool   // the client refused it
+	reason   string // why, if it said
+	maybeRan bool   // an earlier run may have begun it
+	answered bool
+}
+
+// transcriptTypes are the events that apply understands. Others are not read.
+var transcriptTypes = []core.EventType{
+	core.EventUserMessage, core.EventUserInterrupt, core.EventUserToolConfirmation, core.EventUserCustomToolResult,
+	core.EventUserToolResult, core.EventAgentMessage, core.EventAgentThinking, core.EventAgentToolUse,
+	core.EventAgentToolResult, core.EventStatusRunning, core.EventModelRequestStart, core.EventModelRequestEnd,
+	core.EventInputProcessed,
+}
+
+const readPage = 1000
+
+// readTranscript reads a thread's log from its beginning.
+func readTranscript(ctx context.Context, store core.Store, lease core.Lease) (*transcript, error) {
+	t := &transcript{inputs: map[core.EventID]core.Event{}, byID: map[core.EventID]*use{}}
+	for {
+		events, err := store.Events(ctx, lease.Project, lease.Session, core.EventQuery{
+			After: t.after, Limit: readPage, Types: transcriptTypes, Thread: lease.Thread,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read log of session %s: %w", lease.Session, err)
+		}
+		for _, e := range events {
+			if err := t.apply(e); err != nil {
+				return nil, err
+			}
+		}
+		if len(events) < readPage {
+			break
+		}
+	}
+	for _, u := range t.uses {
+		u.maybeRan = u.Permission == "allow" || u.allowed
+	}
+	return t, nil
+}
+
+// brokenError marks a log that cannot be read: trying again would end the same way.
+type brokenError struct{ err error }
+
+func (e brokenError) Error() string { return e.err.Error() }
+func (e brokenError) Unwrap() error { return e.err }
+
+// apply takes one more event in. Events come in the order of the log.
+func (t *transcript) apply(e core.Event) error {
+	if err := t.take(e); err != nil {
+		return brokenError{err}
+	}
+	t.after = e.Seq
+	return nil
+}
+
+func (t *transcript) take(e core.Event) error {
+	switch e.Type {
+	case core.EventUserMessage, core.EventUserInterrupt, core.EventUserToolConfirmation:
+		t.inputs[e.ID] = e
+	case core.EventInputProcessed:
+		return t.place(e)
+	case core.EventAgentThinking:
+		th, err := core.Payload[core.Thinking](e)
+		t.add(core.RoleAssistant, core.ModelPart{Thinking: &th})
+		return err
+	case core.EventAgentMessage:
+		return t.addBlocks(core.RoleAssistant, e)
+	case core.EventAgentToolUse:
+		return t.takeUse(e)
+	case core.EventAgentToolResult, core.EventUserToolResult, core.EventUserCustomToolResult:
+		return t.takeResult(e)
+	case core.EventStatusRunning:
+		if e.Turn != t.turn { // the same turn also says it after each retry of the model
+			t.turn, t.started = e.Turn, e.At
+		}
+	case core.EventModelRequestStart:
+		t.openSpan, t.openedAt = e.ID, e.At
+	case core.EventModelRequestEnd:
+		t.openSpan = ""
+	}
+	return nil
+}
+
+// place puts input that the runner took up at its place in the conversation.
+func (t *transcript) place(e core.Event) error {
+	done, err := core.Payload[core.InputProcessed](e)
+	if err != nil {
+		return err
+	}
+	for _, id := range done.Events {
+		in, ok := t.inputs[id]
+		if !ok {
+			return fmt.Errorf("event %s of session %s places unknown input %s", e.ID, e.Session, id)
+		}
+		delete(t.inputs, id)
+		switch in.Type {
+		case core.EventUserMessage:
+			if err := t.addBlocks(core.RoleUser, in); err != nil {
+				return err
+			}
+		case core.EventUserToolConfirmation:
+			c, err := core.Payload[core.ToolConfirmation](in)
+			if err != nil {
+				return err
+			}
+			if u := t.byID[c.ToolUse]; u != nil {
+				u.allowed, u.refused, u.reason = c.Allow, !c.Allow, c.Reason
+				u.maybeRan = false // it waited for this answer until now; an earlier run's mark comes after
+			}
+		}
+	}
+	return nil
+}
+
+func (t *transcript) takeUse(e core.Event) error {
+	tu, err := core.Payload[core.ToolUse](e)
+	if err != nil {
+		return err
+	}
+	u := &use{ToolUse: tu, event: e.ID}
+	t.uses = append(t.uses, u)
+	t.byID[e.ID] = u
+	t.add(core.RoleAssistant, core.ModelPart{Call: &core.ModelCall{ID: tu.CallID, Name: tu.Name, Input: tu.Input}})
+	return nil
+}
+
+func (t *transcript) takeResult(e core.Event) error {
+	res, err := core.Payload[core.ToolResult](e)
+	if err != nil {
+		return err
+	}
+	u := t.byID[res.ToolUse]
+	if u == nil || u.answered {
+		return nil // the model hears one answer to a call: the first
+	}
+	u.answered = true
+	for i, open := range t.uses {
+		if open == u {
+			t.uses = append(t.uses[:i:i], t.uses[i+1:]...)
+			break
+		}
+	}
+	t.add(core.RoleUser, core.ModelPart{Result: &core.ModelResult{CallID: u.CallID, Name: u.Name, Content: res.Content, IsError: res.IsError}})
+	return nil
+}
+
+func (t *transcript) addBlocks(role core.MessageRole, e core.Event) error {
+	m, err := core.Payload[core.Message](e)
+	for i := range m.Content {
+		t.add(role, core.ModelPart{Block: &m.Content[i]})
+	}
+	return err
+}
+
+// add appends a part, and begins a new message where the speaker changes.
+func (t *transcript) add(role core.MessageRole, p core.ModelPart) {
+	if n := len(t.messages); n > 0 && t.messages[n-1].Role == role {
+		t.messages[n-1].Parts = append(t.messages[n-1].Parts, p)
+		return
+	}
+	t.messages = append(t.messages, core.ModelMessage{Role: role, Parts: []core.ModelPart{p}})
+}
+
+// owesAnswer reports whether the model has something to answer.
+func (t *transcript) owesAnswer() bool {
+	n := len(t.messages)
+	return n > 0 && t.messages[n-1].Role == core.RoleUser
+}
