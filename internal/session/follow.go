@@ -60,7 +60,8 @@ const (
 	followPage = 500
 )
 
-// Follow reads a session's log and goes on as it grows, until ctx ends or the caller stops. It yields
+// Follow reads a session's log and goes on as it grows, until ctx ends, the caller
+// stops or the service closes. It yields
 // events in order of Seq without a gap. A delta never comes behind its finished event, and once one
 // was lost the rest of that event's deltas are left out.
 //
@@ -135,6 +136,8 @@ func (f *follower) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			return
+		case <-f.s.closing:
 			return
 		case d := <-f.sub.Deltas:
 			if !f.delta(d) {

@@ -6,6 +6,7 @@ package session
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -33,12 +34,18 @@ type Service struct {
 	bus      core.Bus
 	dispatch Dispatcher
 	now      func() time.Time
+
+	closing   chan struct{} // closed when the server stops: every Follow ends
+	closeOnce sync.Once
 }
 
 // New returns the service. now is the clock, in UTC.
 func New(store core.Store, models core.Models, bus core.Bus, dispatch Dispatcher, now func() time.Time) *Service {
-	return &Service{store: store, models: models, bus: bus, dispatch: dispatch, now: now}
+	return &Service{store: store, models: models, bus: bus, dispatch: dispatch, now: now, closing: make(chan struct{})}
 }
+
+// Close ends every Follow, so that a server that stops need not wait for its watchers. All else goes on.
+func (s *Service) Close() { s.closeOnce.Do(func() { close(s.closing) }) }
 
 // Limits of what a session takes. Sources: docs/contracts/managed.md (CMA section 1.7).
 const (
