@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/reeve-ai/reeve/internal/core"
+)
+
+const credentialColumns = `id, project_id, kind, prefix, hash, name, role, agent_id, created_by,
+	created_at, expires_at, revoked_at, last_used_at`
+
+func scanCredential(r row) (core.Credential, error) {
+	var c core.Credential
+	err := r.Scan((*string)(&c.ID), (*string)(&c.Project), (*string)(&c.Kind), &c.Prefix, &c.Hash, &c.Name,
+		(*string)(&c.Role), idColumn[core.AgentID]{&c.Agent}, (*string)(&c.CreatedBy),
+		timeColumn{&c.CreatedAt}, timeColumn{&c.ExpiresAt}, timeColumn{&c.RevokedAt}, timeColumn{&c.LastUsedAt})
+	return c, err
+}
+
+// CreateCredential implements core.CredentialStore. An unknown project or agent is NotFound
+// ("reference_not_found").
+func (s *store) CreateCredential(ctx context.Context, c core.Credential) error {
+	return s.write(ctx, "create credential", func(h *txn) error {
+		return must(ctx, h, core.Errorf(core.Conflict, "prefix_taken", "a key with this prefix exists already"),
+			"INSERT INTO credentials ("+credentialColumns+`)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING`,
+			string(c.ID), string(c.Project), string(c.Kind), c.Prefix, c.Hash, pointed(c.Name), string(c.Role),
+			orNull(c.Agent), string(c.CreatedBy),
+			micros(c.CreatedAt), micros(c.ExpiresAt), micros(c.RevokedAt), micros(c.LastUsedAt))
+	})
+}
+
+// CredentialByPrefix implements core.CredentialStore.
+func (s *store) CredentialByPrefix(ctx context.Context, prefix string) (core.Credential, error) {
+	return readOne(ctx, s, "credential", prefix,
+		"SELECT "+credentialColumns+" FROM credentials WHERE prefix = $1", []any{prefix}, scanCredential)
+}
+
+// Credential implements core.CredentialStore.
+func (s *store) Credential(ctx context.Context, project core.ProjectID, id core.CredentialID) (core.Credential, error) {
+	return readOne(ctx, s, "credential", string(id),
+		"SELECT "+credentialColumns+" FROM credentials WHERE id = $1 AND project_id = $2",
+		[]any{string(id), string(project)}, scanCredential)
+}
+
+// Credentials implements core.CredentialStore.
+func (s *store) Credentials(ctx context.Context, project core.ProjectID, kind core.CredentialKind, agent core.AgentID) ([]core.Credential, error) {
+	q := listQuery{engine: s.engine}
+	q.and("project_id = %s AND kind = %s", string(project), string(kind))
+	if agent != "" {
+		q.and("agent_id = %s", string(agent))
+	}
+	return readAll(ctx, s, "credentials",
+		"SELECT "+credentialColumns+" FROM credentials WHERE "+q.conditions()+" ORDER BY created_at DESC, id DESC",
+		q.args, scanCredential)
+}
+
+// AgentCredentials implements core.CredentialStore. Agents without a key are not in the map.
+func (s *store) AgentCredentials(ctx context.Context, project core.ProjectID, agents []core.AgentID) (map[core.AgentID][]core.Credential, error) {
+	byAgent := make(map[core.AgentID][]core.Credential, len(agents))
+	if len(agents) == 0 {
+		return byAgent, nil
+	}
+	q := listQuery{engine: s.engine}
+	q.and("project_id = %s AND kind = %s AND revoked_at = 0", string(project), string(core.CredentialAgent))
+	andIn(&q, "agent_id", agents)
+	list, err := readAll(ctx, s, "agent credentials",
+		"SELECT "+credentialColumns+" FROM credentials WHERE "+q.conditions()+" ORDER BY created_at DESC, id DESC",
+		q.args, scanCredential)
+	for _, c := range list {
+		byAgent[c.Agent] = append(byAgent[c.Agent], c)
+	}
+	return byAgent, err
+}
+
+// RevokeCredential implements core.CredentialStore.
+func (s *store) RevokeCredential(ctx context.Context, project core.ProjectID, id core.CredentialID, at time.Time) error {
+	return s.write(ctx, "revoke credential", func(h *txn) error {
+		return must(ctx, h, core.NotFoundError("credential", string(id)),
+			"UPDATE credentials SET revoked_at = $3 WHERE id = $1 AND project_id = $2 AND revoked_at = 0",
+			string(id), string(project), micros(at))
+	})
+}
+
+// RevokeAgentCredentials implements core.CredentialStore. An unknown agent has no keys: 0.
+func (s *store) RevokeAgentCredentials(ctx context.Context, project core.ProjectID, agent core.AgentID, at time.Time) (count int, err error) {
+	err = s.write(ctx, "revoke agent credentials", func(h *txn) error {
+		n, err := h.change(ctx, `UPDATE credentials SET revoked_at = $4
+			WHERE project_id = $1 AND agent_id = $2 AND kind = $3 AND revoked_at = 0`,
+			[]any{string(project), string(agent), string(core.CredentialAgent), micros(at)}, nil)
+		count = int(n)
+		return err
+	})
+	return count, err
+}
+
+// TouchCredentials implements core.CredentialStore. Ids that are not there are passed over.
+func (s *store) TouchCredentials(ctx context.Context, used map[core.CredentialID]time.Time) error {
+	if len(used) == 0 {
+		return nil
+	}
+	return s.write(ctx, "touch credentials", func(h *txn) error {
+		for _, id := range slices.Sorted(maps.Keys(used)) { // one order for all, so that writers cannot block each other
+			_, err := h.change(ctx, "UPDATE credentials SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2",
+				[]any{string(id), micros(used[id])}, nil)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

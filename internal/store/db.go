@@ -1,0 +1,73 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+)
+
+// Durability says what a committed transaction survives besides the end of the process.
+type Durability string
+
+const (
+	// DurabilityNormal survives kill -9, not necessarily a power cut or a crash of the operating
+	// system: the last moments before may then be missing, never torn. The default.
+	DurabilityNormal Durability = "normal"
+	// DurabilityFull survives those as well, and waits for the disk with every commit.
+	DurabilityFull Durability = "full"
+)
+
+// Options says which database to open and how.
+type Options struct {
+	Path       string     // the SQLite file; its folder must exist
+	Durability Durability // empty: DurabilityNormal
+	Readers    int        // connections that read; 0: one for each CPU
+}
+
+// DB is the store on an open database. It implements core.Store and may be used from any goroutine.
+type DB struct {
+	store
+	sqlite *sqliteEngine
+}
+
+// Open opens the database, creates it if it is not there, and brings its schema up to date. Several
+// processes may have it open at the same time (Lock is what keeps a second server away). The caller
+// must Close it.
+//
+// Errors: Conflict ("database_too_new") if a newer program has changed the schema; else Internal.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	switch o.Durability {
+	case "", DurabilityNormal, DurabilityFull:
+	default:
+		return nil, fmt.Errorf("store: unknown durability %q", o.Durability)
+	}
+	if o.Readers <= 0 {
+		o.Readers = runtime.NumCPU()
+	}
+	e, err := openSQLite(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return &DB{store: store{engine: e}, sqlite: e}, nil
+}
+
+// Run looks after the database until ctx ends: it moves the write-ahead log into the database file in
+// the background, so that no commit has to. The store works without Run too, then commits do it.
+func (d *DB) Run(ctx context.Context) error { return d.sqlite.checkpoint(ctx) }
+
+// Close waits for what is running and closes the database. Run must have returned before. What comes
+// later fails. It must not be called inside Tx.
+func (d *DB) Close() error { return d.sqlite.close(context.Background()) }
+
+// Stats counts what was done since Open.
+type Stats struct {
+	Transactions int64 // functions that ran in a transaction: calls of Tx, and methods that write outside
+	Commits      int64 // commits; several transactions may share one
+	Statements   int64 // statements of methods, reads outside Tx included; not BEGIN, COMMIT and the like
+}
+
+// Stats returns the counters.
+func (d *DB) Stats() Stats {
+	s := d.sqlite.stats
+	return Stats{Transactions: s.transactions.Load(), Commits: s.commits.Load(), Statements: s.statements.Load()}
+}

@@ -1,0 +1,50 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/pressly/goose/v3"
+
+	"github.com/reeve-ai/reeve/internal/core"
+	"github.com/reeve-ai/reeve/internal/store/migrations"
+)
+
+// migrateSQLite brings the schema up to the version of this program. A file lock beside the database
+// makes two processes that start together do it one after the other: goose has no lock for SQLite.
+//
+// A database that a newer program has already changed is refused with Conflict ("database_too_new"):
+// what this one would write there might be wrong without anybody noticing.
+func migrateSQLite(ctx context.Context, db *sql.DB, path string) (err error) {
+	lock := flock.New(path + ".migrate")
+	if _, err := lock.TryLockContext(ctx, 10*time.Millisecond); err != nil {
+		return fmt.Errorf("store: lock the database for migration: %w", err)
+	}
+	defer func() {
+		if e := lock.Unlock(); err == nil && e != nil {
+			err = fmt.Errorf("store: unlock the database after migration: %w", e)
+		}
+	}()
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, migrations.SQLite(), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("store: read the migrations: %w", err)
+	}
+	have, want, err := p.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("store: read the database's version: %w", err)
+	}
+	if have > want {
+		return core.Errorf(core.Conflict, "database_too_new",
+			"the database %s has version %d, but this program knows versions up to %d only: use the newer program that wrote it, or a copy from before", path, have, want)
+	}
+	if have == want {
+		return nil
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("store: migrate the database from version %d to %d: %w", have, want, err)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync/atomic"
+)
+
+// maxPrepared is how many statements stay prepared on one connection. The methods of the store need
+// about sixty texts, lists with filters some more; past that the cache starts anew.
+const maxPrepared = 512
+
+// prepared is one connection with the statements that it has prepared. It is used by one goroutine at
+// a time. Statements run to their end even if ctx ends meanwhile: on SQLite, interrupting one would
+// undo the whole transaction, and with it the work of others in the same group.
+type prepared struct {
+	conn       *sql.Conn
+	statements map[string]*sql.Stmt
+	count      *atomic.Int64 // statements run, for Stats
+}
+
+func newPrepared(conn *sql.Conn, count *atomic.Int64) *prepared {
+	return &prepared{conn: conn, statements: make(map[string]*sql.Stmt), count: count}
+}
+
+func (p *prepared) statement(ctx context.Context, query string) (*sql.Stmt, error) {
+	if st, ok := p.statements[query]; ok {
+		return st, nil
+	}
+	if len(p.statements) >= maxPrepared {
+		p.forget()
+	}
+	st, err := p.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", query, err)
+	}
+	p.statements[query] = st
+	return st, nil
+}
+
+// forget closes all prepared statements.
+func (p *prepared) forget() {
+	for _, st := range p.statements {
+		_ = st.Close() // nothing is pending on it
+	}
+	clear(p.statements)
+}
+
+// close closes the statements and gives the connection back to its pool.
+func (p *prepared) close() error {
+	p.forget()
+	return p.conn.Close()
+}
+
+// do runs a statement that is not part of a method: BEGIN, COMMIT and the like.
+func (p *prepared) do(ctx context.Context, query string) error {
+	ctx = context.WithoutCancel(ctx)
+	st, err := p.statement(ctx, query)
+	if err != nil {
+		return err
+	}
+	_, err = st.ExecContext(ctx)
+	return err
+}
+
+func (p *prepared) rows(ctx context.Context, query string, args []any, scan func(row) error) error {
+	p.count.Add(1)
+	ctx = context.WithoutCancel(ctx)
+	st, err := p.statement(ctx, query)
+	if err != nil {
+		return err
+	}
+	rows, err := st.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			_ = rows.Close() // the scan's error says more
+			return err
+		}
+	}
+	if err := rows.Close(); err != nil {
+		return err
+	}
+	return rows.Err()
+}
+
+func (p *prepared) change(ctx context.Context, query string, args []any, scan func(row) error) (int64, error) {
+	if scan != nil {
+		var n int64
+		err := p.rows(ctx, query, args, func(r row) error {
+			n++
+			return scan(r)
+		})
+		return n, err
+	}
+	p.count.Add(1)
+	ctx = context.WithoutCancel(ctx)
+	st, err := p.statement(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := st.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}

@@ -1,0 +1,47 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/reeve-ai/reeve/internal/core"
+	"github.com/reeve-ai/reeve/internal/store"
+	"github.com/reeve-ai/reeve/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childFolder); dir != "" {
+		fmt.Fprintln(os.Stderr, "store test child:", writeUntilKilled(dir))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func TestSQLiteKeepsThePromises(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) core.Store { return open(t, t.TempDir()) })
+}
+
+// open opens the database in a folder and closes it when the test has ended.
+func open(t testing.TB, dir string, edit ...func(*store.Options)) *store.DB {
+	t.Helper()
+	o := store.Options{Path: filepath.Join(dir, "reeve.db")}
+	for _, f := range edit {
+		f(&o)
+	}
+	db, err := store.Open(context.Background(), o)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return db
+}
