@@ -77,7 +77,7 @@ type User struct {
 	LastName     string
 	Email        string
 	PasswordHash string    // argon2id, encoded with its parameters; never leaves the server
-	TokensAfter  time.Time // user tokens issued before this second are refused (logout, password change)
+	TokensAfter  time.Time // user tokens issued before this time are refused (logout, password change)
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 }
