@@ -161,7 +161,7 @@ func (s *store) agentFilter(project core.ProjectID, page core.AgentPage) *listQu
 		q.and("a.active = 1")
 	}
 	if page.Search != "" {
-		q.and(`a.search LIKE %s ESCAPE '\'`, like(strings.ToLower(page.Search)))
+		q.where = append(q.where, q.engine.contains("a.search", q.arg(strings.ToLower(page.Search))))
 	}
 	if !page.CreatedFrom.IsZero() {
 		q.and("a.created_at >= %s", micros(page.CreatedFrom))

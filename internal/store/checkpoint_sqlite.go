@@ -17,6 +17,9 @@ const (
 	// a log that is wholly in the database file starts again from its beginning, and a writer that
 	// never pauses always has written something more behind the checkpoint's back.
 	restartFrames = 8192
+	// checkpointRetry is the pause after a checkpoint that failed, such as on a full disk. Nothing is lost
+	// meanwhile: the log grows.
+	checkpointRetry = 5 * time.Second
 )
 
 // checkpoint moves the write-ahead log into the database file until ctx ends. It does so on a
@@ -43,12 +46,17 @@ func (e *sqliteEngine) checkpoint(ctx context.Context) (err error) {
 			return nil
 		case <-tick.C:
 		}
-		if commits := e.stats.commits.Load(); commits != seen {
-			seen = commits
-			if err := e.checkpointOnce(inside, pool); err != nil {
-				return err
-			}
+		commits := e.stats.commits.Load()
+		if commits == seen {
+			continue
 		}
+		if err := e.checkpointOnce(inside, pool); err != nil {
+			e.log.Error("the write-ahead log could not be moved into the database; trying again", "in", checkpointRetry, "error", err)
+			tick.Reset(checkpointRetry)
+			continue
+		}
+		seen = commits
+		tick.Reset(checkpointEvery)
 	}
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime"
 )
 
@@ -19,9 +20,10 @@ const (
 
 // Options says which database to open and how.
 type Options struct {
-	Path       string     // the SQLite file; its folder must exist
-	Durability Durability // empty: DurabilityNormal
-	Readers    int        // connections that read; 0: one for each CPU
+	Path       string       // the SQLite file; its folder must exist
+	Durability Durability   // empty: DurabilityNormal
+	Readers    int          // connections that read; 0: one for each CPU
+	Log        *slog.Logger // what Run has to say; nil: nothing
 }
 
 // DB is the store on an open database. It implements core.Store and may be used from any goroutine.
@@ -44,6 +46,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.Readers <= 0 {
 		o.Readers = runtime.NumCPU()
 	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	e, err := openSQLite(ctx, o)
 	if err != nil {
 		return nil, err
@@ -52,12 +57,15 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 }
 
 // Run looks after the database until ctx ends: it moves the write-ahead log into the database file in
-// the background, so that no commit has to. The store works without Run too, then commits do it.
+// the background, so that no commit has to. The store works without Run too, then commits do it. What
+// goes wrong is logged and tried again.
 func (d *DB) Run(ctx context.Context) error { return d.sqlite.checkpoint(ctx) }
 
 // Close waits for what is running and closes the database. Run must have returned before. What comes
-// later fails. It must not be called inside Tx.
-func (d *DB) Close() error { return d.sqlite.close(context.Background()) }
+// later fails. It must not be called inside Tx. Closing twice does no harm.
+func (d *DB) Close() error {
+	return d.sqlite.close(context.Background()) // a last write, which nobody's context may cut off
+}
 
 // Stats counts what was done since Open.
 type Stats struct {

@@ -22,6 +22,8 @@ type engine interface {
 	// skipHeld is the clause for a SELECT that takes rows which nobody else holds and passes over
 	// the others.
 	skipHeld() string
+	// contains is the condition that column has the string in the argument as a part, to the letter.
+	contains(column, argument string) string
 	// in is the condition that column is one of the strings in the argument, which list makes.
 	in(column, argument string) string
 	// list makes the argument for in.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -30,6 +31,7 @@ type sqliteEngine struct {
 	// its capacity is how many there may be. A reader waits here when all are busy.
 	lanes chan *prepared
 	stats *counters
+	log   *slog.Logger
 
 	closing sync.Once
 	closed  chan struct{}
@@ -66,7 +68,7 @@ func openSQLite(ctx context.Context, o Options) (_ *sqliteEngine, err error) {
 		synchronous = "FULL"
 	}
 	e := &sqliteEngine{
-		path: path, lanes: make(chan *prepared, o.Readers), stats: &counters{}, closed: make(chan struct{}),
+		path: path, lanes: make(chan *prepared, o.Readers), stats: &counters{}, log: o.Log, closed: make(chan struct{}),
 	}
 	defer func() {
 		if err != nil {
@@ -132,6 +134,10 @@ func (e *sqliteEngine) write(ctx context.Context, fn func(*txn) error) error {
 func (e *sqliteEngine) hold(string) string { return "" }
 
 func (e *sqliteEngine) skipHeld() string { return "" }
+
+func (e *sqliteEngine) contains(column, argument string) string {
+	return "instr(" + column + ", " + argument + ") > 0"
+}
 
 func (e *sqliteEngine) in(column, argument string) string {
 	return column + " IN (SELECT value FROM json_each(" + argument + "))"

@@ -143,7 +143,7 @@ func (s *store) Events(ctx context.Context, project core.ProjectID, session core
 			end = "s.log * 4294967296 + " + l.arg(min(q.After, logSize))
 		}
 	} else {
-		first = "s.log * 4294967296 + " + l.arg(min(q.After, logSize-1))
+		first = "s.log * 4294967296 + " + l.arg(min(max(q.After, 0), logSize-1)) // never before the log's own beginning
 	}
 	andIn(&l, "e.type", q.Types)
 	if q.Thread != "" {

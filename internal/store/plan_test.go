@@ -114,8 +114,15 @@ func countPlaceholders(text string) int {
 
 // callEverything calls each method with each option. Errors are no matter here.
 func callEverything(ctx context.Context, s core.Store) {
+	callProjectMethods(ctx, s)
+	callSessionMethods(ctx, s)
+	callLists(ctx, s)
+	_ = s.DeleteEnvironment(ctx, "p", "e")
+	_ = s.DeleteSession(ctx, "p", "s")
+}
+
+func callProjectMethods(ctx context.Context, s core.Store) {
 	now := time.Now()
-	key := &core.PageKey{CreatedAt: now, ID: "x"}
 	_ = s.CreateProject(ctx, core.Project{ID: "p"})
 	_, _ = s.Project(ctx, "p")
 	_, _ = s.Projects(ctx)
@@ -145,6 +152,10 @@ func callEverything(ctx context.Context, s core.Store) {
 	_ = s.CreateEnvironment(ctx, core.Environment{Project: "p", ID: "e"})
 	_, _ = s.Environment(ctx, "p", "e")
 	_ = s.UpdateEnvironment(ctx, core.Environment{Project: "p", ID: "e"})
+}
+
+func callSessionMethods(ctx context.Context, s core.Store) {
+	now := time.Now()
 	_ = s.CreateSession(ctx, core.Session{Project: "p", ID: "s", Origin: core.OriginManaged, Agent: "a", Environment: "e", Snapshot: &core.AgentSpec{}})
 	_, _ = s.Session(ctx, "p", "s")
 	_ = s.UpdateSession(ctx, core.Session{Project: "p", ID: "s"})
@@ -172,6 +183,11 @@ func callEverything(ctx context.Context, s core.Store) {
 	_ = s.FinishIdempotency(ctx, rec)
 	_ = s.DropIdempotency(ctx, rec)
 	_, _ = s.ExpireIdempotency(ctx, now)
+}
+
+func callLists(ctx context.Context, s core.Store) {
+	now := time.Now()
+	key := &core.PageKey{CreatedAt: now, ID: "x"}
 	for _, after := range []*core.PageKey{nil, key} {
 		for _, before := range []*core.PageKey{nil, key} {
 			_, _ = s.Environments(ctx, "p", core.EnvironmentPage{Limit: 1, After: after, Before: before})
@@ -189,6 +205,4 @@ func callEverything(ctx context.Context, s core.Store) {
 		Limit: 1, AgentVersion: 1, Origin: core.OriginManaged, Statuses: []core.SessionStatus{core.StatusIdle},
 		CreatedFrom: now, CreatedTo: now, CreatedAfter: now, CreatedBefore: now,
 	})
-	_ = s.DeleteEnvironment(ctx, "p", "e")
-	_ = s.DeleteSession(ctx, "p", "s")
 }

@@ -78,10 +78,10 @@ func (q *listQuery) order(table string, k keyset) (clause string, backwards bool
 	return fmt.Sprintf(" ORDER BY %s.created_at %s, %s.id %s", table, direction, table, direction), backwards
 }
 
-// limit adds LIMIT, and OFFSET if there is one. "+ 0" is for SQLite: it looks into a bare placeholder
+// limit adds LIMIT, and OFFSET if there is one. A negative limit would be none to SQLite. "+ 0" is for SQLite: it looks into a bare placeholder
 // there when it plans, and then plans anew with every call, which is a fifth of the time of a read.
 func (q *listQuery) limit(limit, offset int) string {
-	text := " LIMIT " + q.arg(limit) + " + 0"
+	text := " LIMIT " + q.arg(max(limit, 0)) + " + 0"
 	if offset > 0 {
 		text += " OFFSET " + q.arg(offset)
 	}
@@ -94,9 +94,4 @@ func inOrder[T any](list []T, backwards bool) []T {
 		slices.Reverse(list)
 	}
 	return list
-}
-
-// like is the LIKE pattern (ESCAPE '\') for texts that contain s.
-func like(s string) string {
-	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s) + "%"
 }

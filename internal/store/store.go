@@ -25,10 +25,29 @@ var _ core.Store = (*store)(nil)
 // A statement that failed, or an inner Tx that failed after it had written, spoils the transaction:
 // Tx then fails even if fn returns nil. NotFound, and Conflict of Create, are answers and spoil
 // nothing.
+//
+// fn must also be quick: nobody else writes meanwhile.
 func (s *store) Tx(ctx context.Context, fn func(tx core.Store) error) error {
-	return s.write(ctx, "transaction", func(t *txn) error {
+	err := s.transaction(ctx, func(t *txn) error {
 		return fn(&store{engine: s.engine, tx: t})
 	})
+	if broken := s.broken(err); broken != nil {
+		return broken
+	}
+	return err // fn's own error is not wrapped
+}
+
+// transaction runs fn in the transaction that s is inside of, or in one of its own.
+func (s *store) transaction(ctx context.Context, fn func(*txn) error) error {
+	if s.tx != nil {
+		return s.tx.join(fn)
+	}
+	return s.engine.write(ctx, fn)
+}
+
+// write runs fn for a method that writes; doing says what it does, for errors.
+func (s *store) write(ctx context.Context, doing string, fn func(*txn) error) error {
+	return s.fail(doing, s.transaction(ctx, fn))
 }
 
 // read runs fn for a method that only reads; doing says what it does, for errors.
@@ -39,47 +58,43 @@ func (s *store) read(ctx context.Context, doing string, fn func(handle) error) e
 	return s.fail(doing, s.engine.read(ctx, fn))
 }
 
-// write runs fn for a method that writes: in the transaction that s is inside of, or in its own.
-func (s *store) write(ctx context.Context, doing string, fn func(*txn) error) error {
-	if s.tx != nil {
-		return s.fail(doing, s.tx.join(fn))
-	}
-	return s.fail(doing, s.engine.write(ctx, fn))
-}
-
-// fail is the one place where errors of the database become core.Errors. What is one already, and
-// whatever a caller's own function returned, stays as it is.
+// fail makes of err what a method returns: a core.Error, or an error that says what was being done.
 func (s *store) fail(doing string, err error) error {
 	var known *core.Error
 	if err == nil || errors.As(err, &known) {
 		return err
 	}
+	err = fmt.Errorf("%s: %w", doing, err)
+	if broken := s.broken(err); broken != nil {
+		return broken
+	}
+	return err
+}
+
+// broken is the one place where broken rules of the schema become core.Errors. It returns nil for every
+// other error, for what is a core.Error already, and for nil.
+func (s *store) broken(err error) error {
+	var known *core.Error
+	if err == nil || errors.As(err, &known) {
+		return nil
+	}
 	switch s.engine.violation(err) {
 	case violationUnique:
-		return &core.Error{
-			Kind: core.Conflict, Code: "already_exists", Message: "such an object exists already",
-			Err: fmt.Errorf("%s: %w", doing, err),
-		}
+		return &core.Error{Kind: core.Conflict, Code: "already_exists", Message: "such an object exists already", Err: err}
 	case violationForeign:
-		return &core.Error{
-			Kind: core.NotFound, Code: "reference_not_found", Message: "something that this refers to was not found",
-			Err: fmt.Errorf("%s: %w", doing, err),
-		}
+		return &core.Error{Kind: core.NotFound, Code: "reference_not_found", Message: "something that this refers to was not found", Err: err}
 	}
-	if doing == "transaction" { // the caller's own error, or one that says already where it is from
-		return err
-	}
-	return fmt.Errorf("%s: %w", doing, err)
+	return nil
 }
 
 // found reports whether the query, which selects anything, has a row.
 func found(ctx context.Context, h handle, query string, args ...any) (bool, error) {
-	any := false
+	there := false
 	err := h.rows(ctx, query, args, func(row) error {
-		any = true
+		there = true
 		return nil
 	})
-	return any, err
+	return there, err
 }
 
 // all reads every row with scan. The slice is empty, never nil, when there is none.

@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/reeve-ai/reeve/internal/core"
@@ -97,6 +98,29 @@ var logPromises = map[string]func(*testing.T, *bundle){
 		refused(t, "Events", err, core.NotFound, "session_not_found")
 		_, err = b.EventByID(b.ctx, s.Project, s.ID, "none")
 		refused(t, "EventByID", err, core.NotFound, "event_not_found")
+	},
+	"NoPlaceReachesAnotherLog": func(t *testing.T, b *bundle) {
+		p := b.project(t)
+		before, s, after := b.session(t, p), b.session(t, p), b.session(t, p)
+		b.log(t, before, 5)
+		want := b.log(t, s, 3)
+		b.log(t, after, 5)
+		for _, place := range []int64{-1 << 62, -1 << 40, -1, 0, 1, 3, 4, 1<<32 - 1, 1 << 32, 1 << 40, 1<<63 - 1} {
+			for _, descending := range []bool{false, true} {
+				got, err := b.Events(b.ctx, p, s.ID, core.EventQuery{After: place, Descending: descending, Limit: 100})
+				need(t, err)
+				if descending {
+					slices.Reverse(got)
+				}
+				expected := []core.Event{}
+				for _, e := range want {
+					if !descending && e.Seq > place || descending && (place <= 0 || e.Seq < place) {
+						expected = append(expected, e)
+					}
+				}
+				same(t, fmt.Sprintf("after %d, descending %t", place, descending), got, expected)
+			}
+		}
 	},
 	"QueriesSelectPartsOfTheLog": func(t *testing.T, b *bundle) {
 		s := b.session(t, b.project(t))

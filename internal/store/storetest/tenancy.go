@@ -158,10 +158,16 @@ var foreign = map[string][]struct {
 		_, err := s.EventByID(b.ctx, w.mine, w.session.ID, w.event.ID)
 		return err
 	}, core.NotFound}},
-	"OweTurn": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
-		_, _, err := s.OweTurn(b.ctx, w.mine, w.session.ID, core.PrimaryThread(w.session.ID), "n", at(1), at(2))
-		return err
-	}, core.NotFound}},
+	"OweTurn": {
+		{"while theirs is leased", func(b *bundle, s core.Store, w tenants) error {
+			_, _, err := s.OweTurn(b.ctx, w.mine, w.session.ID, core.PrimaryThread(w.session.ID), "n", at(1), at(2))
+			return err
+		}, core.NotFound},
+		{"when their lease has run out", func(b *bundle, s core.Store, w tenants) error {
+			_, _, err := s.OweTurn(b.ctx, w.mine, w.session.ID, core.PrimaryThread(w.session.ID), "n", at(1000), at(2000))
+			return err
+		}, core.NotFound},
+	},
 	"HoldLease":    {{"theirs", func(b *bundle, s core.Store, w tenants) error { return s.HoldLease(b.ctx, w.lease()) }, core.Conflict}},
 	"SettleTurn":   {{"theirs", func(b *bundle, s core.Store, w tenants) error { return s.SettleTurn(b.ctx, w.lease()) }, core.Conflict}},
 	"ReleaseLease": {{"theirs", func(b *bundle, s core.Store, w tenants) error { return s.ReleaseLease(b.ctx, w.lease()) }, core.Conflict}},

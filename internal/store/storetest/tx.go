@@ -196,6 +196,16 @@ var txPromises = map[string]func(*testing.T, *bundle){
 		same(t, "messages", b.messages(t, s), 1)
 		same(t, "next number", seqs(b.log(t, s, 1)), []int64{2})
 	},
+	"AnErrorThatWrapsAnAnswerComesBackAsItIs": func(t *testing.T, b *bundle) {
+		s := b.session(t, b.project(t))
+		again := drafts(s, 1)
+		again[0].ID = b.log(t, s, 1)[0].ID
+		err := b.Tx(b.ctx, func(tx core.Store) error {
+			_, err := tx.Append(b.ctx, s.Project, s.ID, at(2), again...)
+			return &core.Error{Kind: core.Invalid, Code: "twice", Err: err}
+		})
+		refused(t, "Tx", err, core.Invalid, "twice")
+	},
 	"AnEndedContextKeepsItFromStarting": func(t *testing.T, b *bundle) {
 		ctx, cancel := context.WithCancel(b.ctx)
 		cancel()
