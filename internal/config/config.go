@@ -1,0 +1,119 @@
+// Package config is the configuration of a server: one struct, its defaults, where its values come
+// from and what is allowed in it.
+//
+// Values are laid over each other in this order: defaults, the YAML file, the environment, flags. This
+// is the only package that reads the environment's values; whoever needs one gets it from Config. An
+// unknown key is a mistake, and all mistakes are reported at once.
+package config
+
+import "time"
+
+// Config is everything that an operator can set. The yaml tag of a field is its key in the file and in
+// messages ("sandbox.memory_mb"), the env tag its variable behind REEVE_, the flag tag its flag where
+// that is not the key with hyphens, the arg tag what help pages call its value.
+// docs/configuration.md lists them all; a test keeps it complete.
+type Config struct {
+	Listen   string   `yaml:"listen" env:"LISTEN" arg:"host:port" help:"Address to serve on, host:port. Port 0 picks a free one"`
+	Data     string   `yaml:"data" env:"DATA" arg:"folder" help:"Folder that holds everything: database, keys, workspaces"`
+	Log      Log      `yaml:"log" envPrefix:"LOG_"`
+	Sandbox  Sandbox  `yaml:"sandbox" envPrefix:"SANDBOX_"`
+	Models   Models   `yaml:"models" envPrefix:"MODELS_"`
+	Turns    Turns    `yaml:"turns" envPrefix:"TURNS_"`
+	Database Database `yaml:"database" envPrefix:"DATABASE_"`
+	CORS     CORS     `yaml:"cors" envPrefix:"CORS_"`
+	Limits   Limits   `yaml:"limits" envPrefix:"LIMITS_"`
+}
+
+// Log is what the server writes to standard error.
+type Log struct {
+	Level  string `yaml:"level" env:"LEVEL" arg:"level" help:"debug, info, warn or error"`
+	Format string `yaml:"format" env:"FORMAT" arg:"format" help:"text or json"`
+}
+
+// Modes of Sandbox.
+const (
+	SandboxAuto       = "auto"       // the strongest that works on this machine; never none
+	SandboxBubblewrap = "bubblewrap" // namespaces, by the bwrap program
+	SandboxLandlock   = "landlock"   // the kernel's file rules alone
+	SandboxNone       = "none"       // no isolation: only for agents that are trusted like the operator
+)
+
+// Values of Sandbox.Network.
+const (
+	NetworkOff = "off"
+	NetworkOn  = "on"
+)
+
+// Sandbox is where agents' commands run, and what they may use up.
+type Sandbox struct {
+	Mode           string        `yaml:"mode" env:"MODE" flag:"sandbox" arg:"mode" help:"auto, bubblewrap, landlock or none"`
+	Network        string        `yaml:"network" env:"NETWORK" arg:"on|off" help:"on: an environment that allows the network gets it. off: none does"`
+	MemoryMB       int           `yaml:"memory_mb" env:"MEMORY_MB" arg:"MiB" help:"Memory of one sandbox, MiB"`
+	Processes      int           `yaml:"processes" env:"PROCESSES" arg:"n" help:"Processes in one sandbox at one time"`
+	CommandTimeout time.Duration `yaml:"command_timeout" env:"COMMAND_TIMEOUT" arg:"time" help:"Longest run of one command"`
+	Idle           time.Duration `yaml:"idle" env:"IDLE" arg:"time" help:"Close a sandbox that nobody used for so long; its files stay"`
+}
+
+// Models are the vendors' credentials. The vendors' own variables (ANTHROPIC_API_KEY,
+// ANTHROPIC_BASE_URL, OPENAI_API_KEY, OPENAI_BASE_URL) are read too, below the REEVE_ ones.
+type Models struct {
+	AnthropicKey     string        `yaml:"anthropic_key" env:"ANTHROPIC_KEY" flag:"-" help:"Anthropic API key; also read from ANTHROPIC_API_KEY"`
+	AnthropicBaseURL string        `yaml:"anthropic_base_url" env:"ANTHROPIC_BASE_URL" flag:"anthropic-base-url" arg:"URL" help:"Another address of the Anthropic API"`
+	OpenAIKey        string        `yaml:"openai_key" env:"OPENAI_KEY" flag:"-" help:"OpenAI API key; also read from OPENAI_API_KEY"`
+	OpenAIBaseURL    string        `yaml:"openai_base_url" env:"OPENAI_BASE_URL" flag:"openai-base-url" arg:"URL" help:"Another address of the OpenAI API"`
+	ModelURL         string        `yaml:"url" env:"URL" flag:"model-url" arg:"URL" help:"Base URL of any OpenAI-compatible server, such as http://127.0.0.1:11434/v1"`
+	ModelKey         string        `yaml:"key" env:"KEY" flag:"-" help:"Its API key, if it wants one"`
+	ModelName        string        `yaml:"name" env:"NAME" flag:"model" arg:"name" help:"The model to ask it for"`
+	DemoDelay        time.Duration `yaml:"demo_delay" env:"DEMO_DELAY" flag:"demo-delay" arg:"time" help:"Pause of the built-in demo model between two words"`
+}
+
+// Turns are the numbers of the runner.
+type Turns struct {
+	MaxRunning  int           `yaml:"max_running" env:"MAX_RUNNING" arg:"n" help:"Turns that run at one time; more wait"`
+	MaxWaiting  int           `yaml:"max_waiting" env:"MAX_WAITING" arg:"n" help:"Turns that run or wait; more are refused with 429"`
+	MaxSteps    int           `yaml:"max_steps" env:"MAX_STEPS" arg:"n" help:"Model calls in one turn"`
+	MaxAttempts int           `yaml:"max_attempts" env:"MAX_ATTEMPTS" arg:"n" help:"Tries of one model call"`
+	SoftStop    time.Duration `yaml:"soft_stop" env:"SOFT_STOP" arg:"time" help:"How long a stopping server lets turns finish"`
+	LeaseTTL    time.Duration `yaml:"lease_ttl" env:"LEASE_TTL" arg:"time" help:"How long the turns of a dead server wait for another one"`
+}
+
+// Values of Database.Durability.
+const (
+	DurabilityNormal = "normal" // a commit survives the process; the last ones may be lost with the power
+	DurabilityFull   = "full"   // a commit survives the power too
+)
+
+// Database is how the data is kept.
+type Database struct {
+	Durability string `yaml:"durability" env:"DURABILITY" arg:"level" help:"normal: a commit survives kill -9. full: and a power cut"`
+}
+
+// CORS is which web pages may call the server from a browser.
+type CORS struct {
+	AllowedOrigins []string `yaml:"allowed_origins" env:"ALLOWED_ORIGINS" flag:"cors-origin" arg:"origin,…" help:"Origins whose pages may call from a browser, or *"`
+}
+
+// Limits bound what clients can hold.
+type Limits struct {
+	MaxStreams int `yaml:"max_streams" env:"MAX_STREAMS" arg:"n" help:"Event streams open at one time; more are refused with 429"`
+}
+
+// Default returns the configuration of a server that was told nothing.
+func Default() Config {
+	return Config{
+		Listen: "127.0.0.1:8000",
+		Data:   "./reeve-data",
+		Log:    Log{Level: "info", Format: "text"},
+		Sandbox: Sandbox{
+			Mode: SandboxAuto, Network: NetworkOff, MemoryMB: 1024, Processes: 256,
+			CommandTimeout: 10 * time.Minute, Idle: 10 * time.Minute,
+		},
+		Models: Models{DemoDelay: 25 * time.Millisecond},
+		Turns: Turns{
+			MaxRunning: 512, MaxWaiting: 10_000, MaxSteps: 200, MaxAttempts: 6,
+			SoftStop: 10 * time.Second, LeaseTTL: 10 * time.Second,
+		},
+		Database: Database{Durability: DurabilityNormal},
+		Limits:   Limits{MaxStreams: 10_000},
+	}
+}

@@ -1,0 +1,102 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// problem is one value that is not allowed.
+type problem struct{ key, what string }
+
+// text is the line that people read; origin may be empty.
+func (p problem) text(origin string) string {
+	if origin != "" {
+		return fmt.Sprintf("%s (%s): %s", p.key, origin, p.what)
+	}
+	return p.key + ": " + p.what
+}
+
+// Validate reports everything that is not allowed, as Mistakes, or nil.
+func (c Config) Validate() error {
+	var m Mistakes
+	for _, p := range c.problems() {
+		m = append(m, p.text(""))
+	}
+	if len(m) == 0 {
+		return nil
+	}
+	return m
+}
+
+// check collects problems.
+type check struct{ found []problem }
+
+func (c *check) that(ok bool, key, format string, args ...any) {
+	if !ok {
+		c.found = append(c.found, problem{key, fmt.Sprintf(format, args...)})
+	}
+}
+
+func (c *check) oneOf(key, value string, allowed ...string) {
+	c.that(slices.Contains(allowed, value), key, "%q is not one of %s", value, strings.Join(allowed, ", "))
+}
+
+func (c *check) between(key string, value, low, high int) {
+	c.that(value >= low && value <= high, key, "%d is not between %d and %d", value, low, high)
+}
+
+func (c *check) within(key string, value, low, high time.Duration) {
+	c.that(value >= low && value <= high, key, "%s is not between %s and %s", shortDuration(value), shortDuration(low), shortDuration(high))
+}
+
+func (c *check) baseURL(key, value string) {
+	if value == "" {
+		return
+	}
+	u, err := url.Parse(value)
+	c.that(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "",
+		key, "%q is not a base URL such as https://host/v1", value)
+}
+
+// problems lists what is not allowed, in the order of Keys.
+func (c Config) problems() []problem {
+	var k check
+	host, port, err := net.SplitHostPort(c.Listen)
+	n, bad := strconv.Atoi(port)
+	k.that(err == nil && bad == nil && n >= 0 && n <= 65535 && !strings.ContainsAny(host, "/ "), "listen", "%q is not host:port", c.Listen)
+	k.that(c.Data != "", "data", "is empty, but must name a folder")
+	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	k.oneOf("log.format", c.Log.Format, "text", "json")
+	k.oneOf("sandbox.mode", c.Sandbox.Mode, SandboxAuto, SandboxBubblewrap, SandboxLandlock, SandboxNone)
+	k.oneOf("sandbox.network", c.Sandbox.Network, NetworkOff, NetworkOn)
+	k.between("sandbox.memory_mb", c.Sandbox.MemoryMB, 64, 1<<20)
+	k.between("sandbox.processes", c.Sandbox.Processes, 8, 1<<16)
+	k.within("sandbox.command_timeout", c.Sandbox.CommandTimeout, time.Second, 24*time.Hour)
+	k.within("sandbox.idle", c.Sandbox.Idle, time.Second, 24*time.Hour)
+	k.baseURL("models.anthropic_base_url", c.Models.AnthropicBaseURL)
+	k.baseURL("models.openai_base_url", c.Models.OpenAIBaseURL)
+	k.baseURL("models.url", c.Models.ModelURL)
+	k.that(c.Models.ModelKey == "" || c.Models.ModelURL != "", "models.key", "says nothing without models.url")
+	k.that(c.Models.ModelName == "" || c.Models.ModelURL != "", "models.name", "says nothing without models.url")
+	k.within("models.demo_delay", c.Models.DemoDelay, 0, 10*time.Second)
+	k.between("turns.max_running", c.Turns.MaxRunning, 1, 100_000)
+	k.between("turns.max_waiting", c.Turns.MaxWaiting, 1, 1_000_000)
+	k.that(c.Turns.MaxWaiting >= c.Turns.MaxRunning, "turns.max_waiting", "%d is less than turns.max_running (%d)", c.Turns.MaxWaiting, c.Turns.MaxRunning)
+	k.between("turns.max_steps", c.Turns.MaxSteps, 1, 100_000)
+	k.between("turns.max_attempts", c.Turns.MaxAttempts, 1, 100)
+	k.within("turns.soft_stop", c.Turns.SoftStop, time.Millisecond, time.Hour)
+	k.within("turns.lease_ttl", c.Turns.LeaseTTL, time.Second, 10*time.Minute)
+	k.oneOf("database.durability", c.Database.Durability, DurabilityNormal, DurabilityFull)
+	for _, o := range c.CORS.AllowedOrigins {
+		u, err := url.Parse(o)
+		k.that(o == "*" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Path == "" && u.RawQuery == "",
+			"cors.allowed_origins", "%q is not an origin such as https://app.example, nor *", o)
+	}
+	k.between("limits.max_streams", c.Limits.MaxStreams, 1, 10_000_000)
+	return k.found
+}
