@@ -149,6 +149,7 @@ func (v *run) next(ctx context.Context) (action, error) {
 		if err != nil {
 			return nil, err
 		}
+		v.t.await(queue)
 		var drafts []core.Draft
 		act, drafts, err = v.decide(ctx, tx, queue)
 		return drafts, err
@@ -318,6 +319,7 @@ func (v *run) giveUp(ctx context.Context, tx core.Store, e core.SessionError, st
 	if err != nil {
 		return nil, err
 	}
+	v.t.await(queued)
 	if q := sortQueue(queued); len(queued) > 0 {
 		ids := append(append(q.interrupts, q.confirmations...), q.messages...)
 		if drafts, err = v.takeUp(ctx, tx, ids); err != nil {

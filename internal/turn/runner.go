@@ -23,6 +23,7 @@ type Options struct {
 	BackoffMax       time.Duration // 30 s, also for what a vendor asks for
 	MinOutputTokens  int64         // 8,192: the limit of an answer where the catalogue names none
 	SandboxNetwork   bool          // whether an environment with an open network gets it
+	SandboxLimits    core.SandboxLimits
 	// Workspace is the host folder of a session's sandbox.
 	Workspace func(core.ProjectID, core.SessionID) string
 }

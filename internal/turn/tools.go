@@ -83,7 +83,7 @@ func (v *run) invoke(ctx context.Context, tool core.Tool, u *use) (out core.Tool
 		Sandbox: func(ctx context.Context) (core.Sandbox, error) {
 			return v.sandboxes.Sandbox(ctx, core.SandboxSpec{
 				Session: v.lease.Session, Folder: v.opts.Workspace(v.lease.Project, v.lease.Session),
-				Network: v.net && v.opts.SandboxNetwork, Env: v.sess.EnvVars,
+				Network: v.net && v.opts.SandboxNetwork, Env: v.sess.EnvVars, Limits: v.opts.SandboxLimits,
 			})
 		},
 	}, u.Input)

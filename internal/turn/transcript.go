@@ -110,6 +110,14 @@ func (t *transcript) take(e core.Event) error {
 	return nil
 }
 
+// await takes in what was accepted since the log was read. Its place comes with the next
+// reeve.input_processed.
+func (t *transcript) await(queued []core.Event) {
+	for _, e := range queued {
+		t.inputs[e.ID] = e
+	}
+}
+
 // place puts input that the runner took up at its place in the conversation.
 func (t *transcript) place(e core.Event) error {
 	done, err := core.Payload[core.InputProcessed](e)
