@@ -192,7 +192,7 @@ func (c *Catalogue) build(all file, o Options) (problems []string) {
 				problems = append(problems, fmt.Sprintf("%s: the model name %q is there twice", e.at, name))
 			}
 			c.byName[name] = e
-			c.names[ModelID(name)] = name
+			c.names[core.ModelID(name)] = name
 		}
 	}
 	for _, e := range slices.Concat(c.models, c.patterns) {
@@ -202,11 +202,11 @@ func (c *Catalogue) build(all file, o Options) (problems []string) {
 	}
 	for _, b := range c.backends {
 		if b.kind == "" {
-			c.names[ModelID(b.name)] = b.name
+			c.names[core.ModelID(b.name)] = b.name
 		}
 	}
 	if o.ModelName != "" {
-		c.names[ModelID(o.ModelName)] = o.ModelName
+		c.names[core.ModelID(o.ModelName)] = o.ModelName
 	}
 	if e, ok := c.find(c.defaultModel); !ok || e.provider == nameDefault {
 		problems = append(problems, fmt.Sprintf("%s: the default %q is not the name of a model", all.defaultAt, c.defaultModel))

@@ -206,7 +206,7 @@ func TestListHoldsWhatCanBeAskedFor(t *testing.T) {
 func TestModelIDs(t *testing.T) {
 	t.Parallel()
 	// First 16 bytes of the SHA-256 of the name: clients keep these.
-	if got := provider.ModelID("claude-sonnet-5"); got != "4b07d9a517e35f5852d8385b4a192070" {
+	if got := core.ModelID("claude-sonnet-5"); got != "4b07d9a517e35f5852d8385b4a192070" {
 		t.Errorf("ModelID = %s", got)
 	}
 	c := openCatalogue(t, provider.Options{AnthropicKey: key})
@@ -214,16 +214,16 @@ func TestModelIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for hex, want := range map[string]string{
-		provider.ModelID("claude-sonnet-5"):                  "claude-sonnet-5",
-		strings.ToUpper(provider.ModelID("claude-sonnet-5")): "claude-sonnet-5",
-		provider.ModelID("claude-haiku-4-5-20251001"):        "claude-haiku-4-5-20251001",
-		provider.ModelID("claude-next"):                      "claude-next", // resolved before
-		"01933b5a000070008000000000000401":                   "llmsim-default",
-		"01933b5a00007000800000000000001":                    "claude-sonnet-5",
-		"01933b5a000070008000000000000001":                   "claude-sonnet-5",
-		provider.ModelID("gpt-6-sol"):                        "",
-		provider.ModelID("claude-never-asked-for"):           "",
-		"": "",
+		core.ModelID("claude-sonnet-5"):                  "claude-sonnet-5",
+		strings.ToUpper(core.ModelID("claude-sonnet-5")): "claude-sonnet-5",
+		core.ModelID("claude-haiku-4-5-20251001"):        "claude-haiku-4-5-20251001",
+		core.ModelID("claude-next"):                      "claude-next", // resolved before
+		"01933b5a000070008000000000000401":               "llmsim-default",
+		"01933b5a00007000800000000000001":                "claude-sonnet-5",
+		"01933b5a000070008000000000000001":               "claude-sonnet-5",
+		core.ModelID("gpt-6-sol"):                        "",
+		core.ModelID("claude-never-asked-for"):           "",
+		"":                                               "",
 	} {
 		m, ok := c.ModelByID(hex)
 		if ok != (want != "") || m.Name != want {

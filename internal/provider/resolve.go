@@ -247,7 +247,7 @@ func (c *Catalogue) remember(name string) {
 			break
 		}
 	}
-	c.remembered[ModelID(name)] = name
+	c.remembered[core.ModelID(name)] = name
 }
 
 // fits reports whether a name matches a pattern in which * stands for any characters, also none.

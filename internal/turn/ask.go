@@ -7,20 +7,31 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/reeve-ai/reeve/internal/core"
 )
 
-// answer is what one model call gave.
+// answer is what one model call gave, in the order in which it came: vendors check that reasoning,
+// text and calls come back as they were.
 type answer struct {
-	message  core.EventID // the ids that deltas announced
-	thinking core.EventID
-	thoughts []core.Thinking
-	texts    []string // by block
-	calls    []core.ToolCall
-	usage    core.Usage
-	stop     core.Stop
+	parts []part
+	calls int
+	usage core.Usage
+	stop  core.Stop
+}
+
+// part is one event of an answer: a thought, a run of text blocks, or a tool call.
+type part struct {
+	event   core.EventID // what deltas announced
+	deltas  int          // how many were sent
+	index   int          // the vendor's index of the newest block in it
+	typ     core.EventType
+	thought core.Thinking // agent.thinking
+	open    bool          // agent.thinking that is not complete yet
+	blocks  []core.Block  // agent.message
+	call    core.ToolCall // agent.tool_use
 }
 
 // ask makes the model call whose span is open, as often as it takes. It reports whether the turn is
@@ -126,7 +137,7 @@ func (v *run) call(ctx context.Context) (answer, error) {
 	}
 	ctx, stop := v.alarm.interruptible(ctx)
 	defer stop()
-	c := collector{run: v, answer: answer{message: core.NewID[core.EventID](), thinking: core.NewID[core.EventID]()}}
+	c := collector{run: v}
 	for chunk, err := range provider.Stream(ctx, v.request(model)) {
 		if cause := context.Cause(ctx); cause != nil {
 			return answer{}, cause // a provider reports a cancelled call in its own words
@@ -151,9 +162,13 @@ func (v *run) request(model core.Model) core.ModelRequest {
 	if effort == "" {
 		effort = model.DefaultEffort
 	}
+	limit := model.MaxOutputTokens
+	if limit <= 0 {
+		limit = v.opts.OutputTokens
+	}
 	return core.ModelRequest{
 		Model: model.Target, Effort: effort, System: v.prompt(), Messages: v.t.messages, Tools: v.tools.specs,
-		MaxTokens: max(model.MaxOutputTokens, v.opts.MinOutputTokens),
+		MaxTokens: limit,
 	}
 }
 
@@ -161,34 +176,30 @@ func (v *run) request(model core.Model) core.ModelRequest {
 type collector struct {
 	*run
 	answer
-	messageDeltas  int
-	thinkingDeltas int
 }
 
 func (c *collector) take(chunk core.Chunk) {
 	switch chunk.Type {
 	case core.ChunkText:
-		for len(c.texts) <= chunk.Index {
-			c.texts = append(c.texts, "")
+		p := c.last(core.EventAgentMessage, func(*part) bool { return true })
+		if n := len(p.blocks); n == 0 || chunk.Index != p.index {
+			p.blocks = append(p.blocks, core.Block{Type: core.BlockText})
 		}
-		c.texts[chunk.Index] += chunk.Text
-		if c.messageDeltas == 0 {
-			c.publish(core.Delta{Event: c.message, Type: core.EventAgentMessage, Start: true})
-			c.messageDeltas++
-		}
-		c.publish(core.Delta{Event: c.message, Type: core.EventAgentMessage, N: c.messageDeltas, Index: chunk.Index, Text: chunk.Text})
-		c.messageDeltas++
+		p.index = chunk.Index
+		block := len(p.blocks) - 1
+		p.blocks[block].Text += chunk.Text
+		c.publish(p, block, chunk.Text)
 	case core.ChunkThinking:
-		if c.thinkingDeltas == 0 {
-			c.publish(core.Delta{Event: c.thinking, Type: core.EventAgentThinking, Start: true})
-			c.thinkingDeltas++
-		}
-		c.publish(core.Delta{Event: c.thinking, Type: core.EventAgentThinking, N: c.thinkingDeltas, Text: chunk.Text})
-		c.thinkingDeltas++
+		p := c.last(core.EventAgentThinking, func(p *part) bool { return p.open })
+		p.open = true
+		c.publish(p, 0, chunk.Text)
 	case core.ChunkThought:
-		c.thoughts = append(c.thoughts, *chunk.Thinking)
+		p := c.last(core.EventAgentThinking, func(p *part) bool { return p.open })
+		p.open, p.thought = false, *chunk.Thinking
 	case core.ChunkToolCall:
-		c.calls = append(c.calls, *chunk.Call)
+		c.calls++
+		p := c.last(core.EventAgentToolUse, func(*part) bool { return false })
+		p.call = *chunk.Call
 	case core.ChunkUsage:
 		c.usage = chunk.Usage
 	case core.ChunkStop:
@@ -196,9 +207,29 @@ func (c *collector) take(chunk core.Chunk) {
 	}
 }
 
-func (c *collector) publish(d core.Delta) {
-	d.Session, d.Thread, d.Turn = c.lease.Session, c.lease.Thread, c.t.turn
+// last returns the newest part if it is of the type and goes on, else a new one.
+func (c *collector) last(typ core.EventType, goesOn func(*part) bool) *part {
+	if n := len(c.parts); n > 0 && c.parts[n-1].typ == typ && goesOn(&c.parts[n-1]) {
+		return &c.parts[n-1]
+	}
+	c.parts = append(c.parts, part{event: core.NewID[core.EventID](), typ: typ})
+	return &c.parts[len(c.parts)-1]
+}
+
+// publish passes one piece on, and announces its event first if it is the first.
+func (c *collector) publish(p *part, block int, text string) {
+	d := core.Delta{Session: c.lease.Session, Thread: c.lease.Thread, Turn: c.t.turn, Event: p.event, Type: p.typ}
+	if p.deltas == 0 {
+		d.Start = true
+		c.bus.Publish(d)
+		p.deltas++
+	}
+	if text == "" {
+		return
+	}
+	d.Start, d.N, d.Index, d.Text = false, p.deltas, block, text
 	c.bus.Publish(d)
+	p.deltas++
 }
 
 // record appends a complete answer. If it asks for no tool and nothing waits in the queue, the turn is
@@ -209,7 +240,7 @@ func (v *run) record(ctx context.Context, ans answer) (settled bool, err error) 
 	ans.usage.ModelCalls = 1
 	err = v.write(ctx, func(tx core.Store) ([]core.Draft, error) {
 		v.sess.Usage = before.Add(ans.usage)
-		if len(ans.calls) == 0 {
+		if ans.calls == 0 {
 			queued, err := tx.QueuedEvents(ctx, v.lease.Project, v.lease.Session, v.lease.Thread)
 			if err != nil {
 				return nil, err
@@ -226,26 +257,22 @@ func (v *run) record(ctx context.Context, ans answer) (settled bool, err error) 
 
 func (v *run) answerDrafts(ans answer) []core.Draft {
 	var drafts []core.Draft
-	for i, th := range ans.thoughts {
-		d := v.draft(core.EventAgentThinking, th)
-		if i == 0 {
-			d.ID = ans.thinking
+	for _, p := range ans.parts {
+		var d core.Draft
+		switch p.typ {
+		case core.EventAgentThinking:
+			d = v.draft(p.typ, p.thought)
+		case core.EventAgentMessage:
+			blocks := slices.DeleteFunc(p.blocks, func(b core.Block) bool { return b.Text == "" })
+			if len(blocks) == 0 {
+				continue // vendors begin blocks that stay empty, and refuse them when they come back
+			}
+			d = v.draft(p.typ, core.Message{Content: blocks})
+		default:
+			d = v.draft(p.typ, v.toolUse(p.call))
 		}
+		d.ID = p.event
 		drafts = append(drafts, d)
-	}
-	var blocks []core.Block
-	for _, text := range ans.texts {
-		if text != "" {
-			blocks = append(blocks, core.Block{Type: core.BlockText, Text: text})
-		}
-	}
-	if len(blocks) > 0 {
-		d := v.draft(core.EventAgentMessage, core.Message{Content: blocks})
-		d.ID = ans.message
-		drafts = append(drafts, d)
-	}
-	for _, call := range ans.calls {
-		drafts = append(drafts, v.draft(core.EventAgentToolUse, v.toolUse(call)))
 	}
 	return append(drafts, v.spanEnd(false, ans.stop, ans.usage))
 }

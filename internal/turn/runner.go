@@ -21,7 +21,7 @@ type Options struct {
 	MaxParallelTools int           // 16 tool uses of one answer at one time
 	BackoffBase      time.Duration // 500 ms before the second try, doubling
 	BackoffMax       time.Duration // 30 s, also for what a vendor asks for
-	MinOutputTokens  int64         // 8,192: the limit of an answer where the catalogue names none
+	OutputTokens     int64         // 8,192: the limit of an answer where the catalogue names none
 	SandboxNetwork   bool          // whether an environment with an open network gets it
 	SandboxLimits    core.SandboxLimits
 	// Workspace is the host folder of a session's sandbox.
@@ -49,8 +49,8 @@ func (o Options) withDefaults() Options {
 	count(&o.MaxSteps, 200)
 	count(&o.MaxAttempts, 6)
 	count(&o.MaxParallelTools, 16)
-	if o.MinOutputTokens <= 0 {
-		o.MinOutputTokens = 8192
+	if o.OutputTokens <= 0 {
+		o.OutputTokens = 8192
 	}
 	return o
 }

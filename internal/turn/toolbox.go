@@ -1,8 +1,6 @@
 package turn
 
 import (
-	"slices"
-
 	"github.com/reeve-ai/reeve/internal/core"
 )
 
@@ -53,7 +51,7 @@ func newToolbox(spec core.AgentSpec, tools core.Tools, selfHosted bool) toolbox 
 
 func (b *toolbox) addToolset(set core.Toolset, tools core.Tools, selfHosted bool) {
 	for _, name := range tools.Toolset() {
-		enabled, policy := switches(set, name)
+		enabled, policy := set.Setting(name)
 		t, ok := tools.Builtin(name)
 		if enabled && ok {
 			b.add(t.Spec(), entry{kind: core.ToolsetBuiltin, tool: t, policy: policy, client: selfHosted && sandboxed(name)})
@@ -67,28 +65,6 @@ func (b *toolbox) add(spec core.ToolSpec, e entry) {
 	}
 	b.entries[spec.Name] = e
 	b.specs = append(b.specs, spec)
-}
-
-// switches says whether a built-in tool is on and under which policy: the allow-list (empty: all), less
-// the deny-list, then the default, then the tool's own configuration (qoder.md section 4.3).
-func switches(set core.Toolset, name string) (enabled bool, policy core.Policy) {
-	enabled = len(set.Enabled) == 0 || slices.Contains(set.Enabled, name)
-	enabled = enabled && !slices.Contains(set.Disallowed, name)
-	policy = core.PolicyAllow
-	configs := []core.ToolConfig{set.Default}
-	if i := slices.IndexFunc(set.Configs, func(c core.ToolConfig) bool { return c.Name == name }); i >= 0 {
-		configs = append(configs, set.Configs[i])
-	}
-	listed := enabled
-	for _, c := range configs {
-		if c.Enabled != nil {
-			enabled = listed && *c.Enabled
-		}
-		if c.Policy != "" {
-			policy = c.Policy
-		}
-	}
-	return enabled, policy
 }
 
 // sandboxed reports whether a tool works inside the sandbox: on a self-hosted environment the worker

@@ -1,0 +1,265 @@
+// Package app is the one place that knows everybody: it builds the parts, wires them, starts and stops
+// them. The rules are in the services, the dialects in the faces.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/reeve-ai/reeve/internal/bus"
+	"github.com/reeve-ai/reeve/internal/catalog"
+	"github.com/reeve-ai/reeve/internal/config"
+	"github.com/reeve-ai/reeve/internal/core"
+	"github.com/reeve-ai/reeve/internal/identity"
+	"github.com/reeve-ai/reeve/internal/provider"
+	"github.com/reeve-ai/reeve/internal/sandbox"
+	"github.com/reeve-ai/reeve/internal/session"
+	"github.com/reeve-ai/reeve/internal/store"
+	"github.com/reeve-ai/reeve/internal/tool"
+	"github.com/reeve-ai/reeve/internal/turn"
+)
+
+// Options are what only programs set, not operators.
+type Options struct {
+	Log       *slog.Logger             // nil: slog.Default()
+	Providers map[string]core.Provider // besides the configured ones, by name; for tests and benchmarks
+	Now       func() time.Time         // nil: the system clock
+	Backoff   time.Duration            // before the second try of a model call; 0: the runner's default
+}
+
+// App is one node.
+type App struct {
+	cfg   config.Config
+	log   *slog.Logger
+	now   func() time.Time
+	lock  *store.FolderLock
+	db    *store.DB
+	first *identity.Bootstrap
+	ready atomic.Bool
+
+	identity   *identity.Service
+	catalog    *catalog.Service
+	sessions   *session.Service
+	dispatcher *turn.Dispatcher
+	sandboxes  *sandbox.Pool
+	models     *provider.Catalogue
+	bus        *bus.Bus
+	notices    []string
+	handler    http.Handler
+}
+
+// Open takes the data folder, opens the store and builds every part. Nothing runs yet. The caller must
+// Close it.
+//
+// Errors: Conflict ("data_folder_in_use", "database_too_new"); mistakes in models.yaml; the disk.
+func Open(ctx context.Context, cfg config.Config, opts Options) (_ *App, err error) {
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	clock := func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+	if opts.Now != nil {
+		clock = func() time.Time { return opts.Now().UTC().Truncate(time.Microsecond) }
+	}
+	a := &App{cfg: cfg, log: opts.Log, now: clock}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	if a.lock, err = store.Lock(cfg.Data); err != nil {
+		return nil, err
+	}
+	if a.db, a.identity, err = openIdentity(ctx, cfg, opts.Log, clock); err != nil {
+		return nil, err
+	}
+	if made, isFirst, err := a.identity.Bootstrap(ctx); err != nil {
+		return nil, fmt.Errorf("first start: %w", err)
+	} else if isFirst {
+		a.first = &made
+	}
+	if err := a.build(ctx, opts); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// openIdentity opens what keys and people need: the database and the secret.
+func openIdentity(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time) (*store.DB, *identity.Service, error) {
+	secret, err := loadSecret(cfg.Data)
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := store.Open(ctx, store.Options{Path: filepath.Join(cfg.Data, "reeve.db"), Durability: store.Durability(cfg.Database.Durability)})
+	if err != nil {
+		return nil, nil, err
+	}
+	return db, identity.New(db, secret, identity.Options{Log: log, Now: now}), nil
+}
+
+// OpenIdentity opens the identity service alone, without the folder's lock, so that the operator's
+// commands work beside a running server. The folder must have been used by a server before. The
+// caller must call the returned function.
+func OpenIdentity(ctx context.Context, cfg config.Config) (*identity.Service, func() error, error) {
+	if _, err := os.Stat(filepath.Join(cfg.Data, "reeve.db")); err != nil {
+		return nil, nil, fmt.Errorf("there is no Reeve database in %s: start `reeve serve` there first, or name its folder with --data", cfg.Data)
+	}
+	db, service, err := openIdentity(ctx, cfg, slog.Default(), time.Now)
+	if err != nil {
+		return nil, nil, err
+	}
+	return service, db.Close, nil
+}
+
+// build makes the services and the faces.
+func (a *App) build(ctx context.Context, opts Options) error {
+	var err error
+	if a.models, err = provider.Open(provider.Options{
+		Data:         a.cfg.Data,
+		AnthropicKey: a.cfg.Models.AnthropicKey, AnthropicBaseURL: a.cfg.Models.AnthropicBaseURL,
+		OpenAIKey: a.cfg.Models.OpenAIKey, OpenAIBaseURL: a.cfg.Models.OpenAIBaseURL,
+		ModelURL: a.cfg.Models.ModelURL, ModelKey: a.cfg.Models.ModelKey, ModelName: a.cfg.Models.ModelName,
+		Getenv: os.Getenv, Extra: opts.Providers, DemoDelay: a.cfg.Models.DemoDelay,
+	}); err != nil {
+		return err
+	}
+	driver, report, err := sandbox.Select(ctx, a.cfg.Sandbox.Mode, sandbox.Options{DataFolder: a.cfg.Data, Log: a.log})
+	if err != nil {
+		return err
+	}
+	a.notices = append(a.notices, report.Line, a.modelNotice())
+	a.sandboxes = sandbox.NewPool(driver, a.cfg.Sandbox.Idle, 0)
+	tools := tool.NewRegistry()
+	a.bus = bus.New()
+	a.catalog = catalog.New(a.db, a.models, tools, a.now)
+	runner := turn.NewRunner(a.db, a.models, tools, a.sandboxes, a.bus, a.now, a.log, turn.Options{
+		Node: "local", LeaseTTL: a.cfg.Turns.LeaseTTL, SoftStop: a.cfg.Turns.SoftStop,
+		MaxRunning: a.cfg.Turns.MaxRunning, MaxWaiting: a.cfg.Turns.MaxWaiting,
+		MaxSteps: a.cfg.Turns.MaxSteps, MaxAttempts: a.cfg.Turns.MaxAttempts,
+		BackoffBase: opts.Backoff, SandboxNetwork: a.cfg.Sandbox.Network == config.NetworkOn,
+		SandboxLimits: core.SandboxLimits{
+			MemoryBytes: int64(a.cfg.Sandbox.MemoryMB) << 20, Processes: a.cfg.Sandbox.Processes, Command: a.cfg.Sandbox.CommandTimeout,
+		},
+		Workspace: func(p core.ProjectID, s core.SessionID) string {
+			return filepath.Join(a.cfg.Data, "workspaces", string(p), string(s))
+		},
+	})
+	a.dispatcher = turn.NewDispatcher(runner)
+	a.sessions = session.New(a.db, a.models, a.bus, a.dispatcher, a.now)
+	a.handler = a.routes()
+	return nil
+}
+
+// modelNotice says which model answers when a client names none.
+func (a *App) modelNotice() string {
+	m, err := a.models.Model("")
+	switch {
+	case err != nil:
+		return "models: " + err.Error()
+	case m.Demo:
+		return "models: no key is set, so the built-in demo model answers; set ANTHROPIC_API_KEY, OPENAI_API_KEY or --model-url for a real one"
+	}
+	return fmt.Sprintf("models: %s (%s, served by %s) unless a client names another", m.Name, m.Target, m.Provider)
+}
+
+// FirstStart returns what the first start made, to be shown once. False at every later start.
+func (a *App) FirstStart() (identity.Bootstrap, bool) {
+	if a.first == nil {
+		return identity.Bootstrap{}, false
+	}
+	return *a.first, true
+}
+
+// Notices are lines for the operator at start-up: which sandbox is in use and what it lacks, and
+// which models answer.
+func (a *App) Notices() []string { return a.notices }
+
+// Stats counts what the database did since Open.
+func (a *App) Stats() store.Stats { return a.db.Stats() }
+
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	// drainTimeout is how long requests may take to end after the stop; streams are ended at once.
+	drainTimeout = 5 * time.Second
+)
+
+// Serve answers on ln and runs turns until ctx ends. Then it takes no more requests, ends the open
+// streams, lets running turns finish for the configured time, and hands back the rest. A clean stop
+// returns nil.
+func (a *App) Serve(ctx context.Context, ln net.Listener) error {
+	group, ctx := errgroup.WithContext(ctx)
+	afterTurns, turnsEnded := context.WithCancel(context.WithoutCancel(ctx))
+	server := &http.Server{
+		Handler: a.handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }, // requests may end
+		ErrorLog:    slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	}
+	group.Go(func() error { return a.db.Run(ctx) })
+	group.Go(func() error { return a.identity.Run(ctx) })
+	group.Go(func() error { return a.sandboxes.Run(afterTurns) })
+	group.Go(func() error {
+		defer turnsEnded()
+		return a.dispatcher.Run(ctx)
+	})
+	group.Go(func() error { return a.expire(ctx) })
+	group.Go(func() error {
+		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		a.ready.Store(false)
+		a.sessions.Close()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		if err := server.Shutdown(stop); err != nil {
+			return errors.Join(fmt.Errorf("stop serving: %w", err), server.Close())
+		}
+		return nil
+	})
+	a.ready.Store(true)
+	return group.Wait()
+}
+
+// expire forgets old Idempotency-Keys.
+func (a *App) expire(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			if _, err := a.db.ExpireIdempotency(ctx, now.UTC()); err != nil && ctx.Err() == nil {
+				a.log.Error("expire idempotency keys", "err", err)
+			}
+		}
+	}
+}
+
+// Close gives everything back. Serve must have returned.
+func (a *App) Close() error {
+	var err error
+	if a.db != nil {
+		err = a.db.Close()
+	}
+	if a.lock != nil {
+		err = errors.Join(err, a.lock.Unlock())
+	}
+	return err
+}
