@@ -102,7 +102,7 @@ func openIdentity(ctx context.Context, cfg config.Config, log *slog.Logger, now 
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := store.Open(ctx, store.Options{Path: filepath.Join(cfg.Data, "reeve.db"), Durability: store.Durability(cfg.Database.Durability)})
+	db, err := store.Open(ctx, store.Options{Path: filepath.Join(cfg.Data, "reeve.db"), Durability: store.Durability(cfg.Database.Durability), Log: log})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -169,6 +169,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	if freed > 0 {
 		d.runner.log.Info("turns of a former life are taken up again", "count", freed)
 	}
+	d.runner.recent = newMemory()
+	defer d.runner.recent.close()
 	d.mu.Lock()
 	d.base = base
 	for _, lease := range d.early {

@@ -55,10 +55,16 @@ func (r *Runner) Run(ctx context.Context, lease core.Lease, a *alarm) error {
 		}
 		switch next {
 		case done:
+			v.recent.keep(lease.Thread, v.t)
 			return nil
 		case askModel:
-			if settled, err := v.ask(ctx); err != nil || settled {
+			settled, err := v.ask(ctx)
+			if err != nil {
 				return err
+			}
+			if settled {
+				v.recent.keep(lease.Thread, v.t)
+				return nil
 			}
 		case runTools:
 			if err := v.runTools(ctx); err != nil {
@@ -85,7 +91,10 @@ func (v *run) load(ctx context.Context) error {
 	v.self = env.Config.SelfHosted
 	v.net = !env.Config.SelfHosted && !env.Config.Networking.Limited
 	v.tools = newToolbox(*v.sess.Snapshot, v.registry, v.self)
-	if v.t, err = readTranscript(ctx, v.store, v.lease); err != nil {
+	if v.t = v.recent.take(v.lease.Thread); v.t == nil {
+		v.t = newTranscript()
+	}
+	if err := v.t.readOn(ctx, v.store, v.lease); err != nil {
 		return err
 	}
 	if v.t.openSpan == "" {
@@ -333,7 +342,7 @@ func (v *run) giveUp(ctx context.Context, tx core.Store, e core.SessionError, st
 
 // abandon settles a turn that cannot be run at all, because its log or our code is broken.
 func (r *Runner) abandon(ctx context.Context, lease core.Lease) error {
-	v := &run{Runner: r, lease: lease, log: r.log, t: &transcript{inputs: map[core.EventID]core.Event{}, byID: map[core.EventID]*use{}}}
+	v := &run{Runner: r, lease: lease, log: r.log, t: newTranscript()}
 	return r.store.Tx(ctx, func(tx core.Store) error {
 		if err := tx.HoldLease(ctx, lease); err != nil {
 			return err

@@ -60,7 +60,7 @@ type Sandboxes interface {
 	Sandbox(ctx context.Context, spec core.SandboxSpec) (core.Sandbox, error)
 }
 
-// Runner drives turns. It owns no state besides what it was given.
+// Runner drives turns. It owns no state besides what it was given and a short memory.
 type Runner struct {
 	store     core.Store
 	models    core.Models
@@ -70,6 +70,7 @@ type Runner struct {
 	now       func() time.Time
 	log       *slog.Logger
 	opts      Options
+	recent    memory // made by Dispatcher.Run, which also closes it
 }
 
 // NewRunner returns a runner. now is the clock, in UTC.

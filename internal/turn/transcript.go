@@ -19,6 +19,7 @@ type transcript struct {
 	started  time.Time                   // and its time
 	openSpan core.EventID                // a model request without its end; empty if none
 	openedAt time.Time
+	bytes    int // of the payloads that were applied
 }
 
 // use is one tool call of the model.
@@ -42,19 +43,23 @@ var transcriptTypes = []core.EventType{
 
 const readPage = 1000
 
-// readTranscript reads a thread's log from its beginning.
-func readTranscript(ctx context.Context, store core.Store, lease core.Lease) (*transcript, error) {
-	t := &transcript{inputs: map[core.EventID]core.Event{}, byID: map[core.EventID]*use{}}
+func newTranscript() *transcript {
+	return &transcript{inputs: map[core.EventID]core.Event{}, byID: map[core.EventID]*use{}}
+}
+
+// readOn brings a transcript up to the end of its thread's log. Whatever is open in it then may have
+// been begun by an earlier run.
+func (t *transcript) readOn(ctx context.Context, store core.Store, lease core.Lease) error {
 	for {
 		events, err := store.Events(ctx, lease.Project, lease.Session, core.EventQuery{
 			After: t.after, Limit: readPage, Types: transcriptTypes, Thread: lease.Thread,
 		})
 		if err != nil {
-			return nil, fmt.Errorf("read log of session %s: %w", lease.Session, err)
+			return fmt.Errorf("read log of session %s: %w", lease.Session, err)
 		}
 		for _, e := range events {
 			if err := t.apply(e); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		if len(events) < readPage {
@@ -64,7 +69,7 @@ func readTranscript(ctx context.Context, store core.Store, lease core.Lease) (*t
 	for _, u := range t.uses {
 		u.maybeRan = u.Permission == "allow" || u.allowed
 	}
-	return t, nil
+	return nil
 }
 
 // brokenError marks a log that cannot be read: trying again would end the same way.
@@ -79,6 +84,7 @@ func (t *transcript) apply(e core.Event) error {
 		return brokenError{err}
 	}
 	t.after = e.Seq
+	t.bytes += len(e.Data)
 	return nil
 }
 
