@@ -1,6 +1,8 @@
 package app
 
 import (
+	_ "embed"
+	"html/template"
 	"net/http"
 
 	"github.com/reeve-ai/reeve/internal/api/everruns"
@@ -36,8 +38,25 @@ func (a *App) routes() http.Handler {
 		httpio.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("GET /{$}", home)
 	mux.HandleFunc("/", notFound)
 	return httpio.Border(a.log, mux, writeError)
+}
+
+//go:embed home.html
+var homePage string
+
+var homeTemplate = template.Must(template.New("home").Parse(homePage))
+
+// home is the page that a person sees who opens the server's address.
+func home(w http.ResponseWriter, r *http.Request) {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	_ = homeTemplate.Execute(w, scheme+"://"+r.Host) // the client is gone: there is nobody left to tell
 }
 
 // readyz says whether this node can do its work: it runs, and its database answers.

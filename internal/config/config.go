@@ -106,7 +106,7 @@ func Default() Config {
 		Log:    Log{Level: "info", Format: "text"},
 		Sandbox: Sandbox{
 			Mode: SandboxAuto, Network: NetworkOff, MemoryMB: 1024, Processes: 256,
-			CommandTimeout: 10 * time.Minute, Idle: 10 * time.Minute,
+			CommandTimeout: 2 * time.Minute, Idle: 10 * time.Minute,
 		},
 		Models: Models{DemoDelay: 25 * time.Millisecond},
 		Turns: Turns{
