@@ -47,7 +47,7 @@ func New(store core.Store, models core.Models, bus core.Bus, dispatch Dispatcher
 // Close ends every Follow, so that a server that stops need not wait for its watchers. All else goes on.
 func (s *Service) Close() { s.closeOnce.Do(func() { close(s.closing) }) }
 
-// Limits of what a session takes. Sources: docs/contracts/managed.md (CMA section 1.7).
+// Limits of what a session takes: those of Claude Managed Agents, see docs/contracts/managed.md.
 const (
 	MaxTitle         = 1000 // characters
 	MaxMetadata      = 16   // pairs
