@@ -266,19 +266,9 @@ func TestKillInMidToolTellsTheModelAndLeavesNoProcess(t *testing.T) {
 	s := first.NewSessionOf(t, first.NewAgent(t, func(a map[string]any) { a["model"] = "scripted" }))
 	s.Send(t, "Sleep.")
 	told := s.Until(t, "agent.tool_use")
-	for !sleeping(marker) {
-		if t.Context().Err() != nil {
-			t.Fatal("the command never began")
-		}
-		time.Sleep(10 * time.Millisecond) // a poll of the process table: nothing signals this
-	}
+	apptest.Poll(t, "the command", func() bool { return sleeping(marker) })
 	first.kill()
-	for deadline := time.Now().Add(apptest.Patience); sleeping(marker); {
-		if time.Now().After(deadline) {
-			t.Fatal("the command outlived its server")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	apptest.Poll(t, "the end of the command", func() bool { return !sleeping(marker) })
 
 	second := startProcess(t, data, v.URL+"/v1", first.Token)
 	again := second.Reopen(t, s.ID)

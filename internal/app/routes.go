@@ -2,6 +2,7 @@ package app
 
 import (
 	_ "embed"
+	"errors"
 	"html/template"
 	"net/http"
 
@@ -81,8 +82,9 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 // writeError writes the errors that happen outside of every face.
 func writeError(w http.ResponseWriter, r *http.Request, err error) {
 	status, message := http.StatusInternalServerError, "internal error"
-	if core.KindOf(err) == core.NotFound {
-		status, message = http.StatusNotFound, err.Error()
+	var e *core.Error
+	if errors.As(err, &e) && e.Kind == core.NotFound {
+		status, message = http.StatusNotFound, e.Message
 	}
 	httpio.WriteJSON(w, status, map[string]any{
 		"error":      map[string]string{"code": core.CodeOf(err), "message": message},

@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -379,7 +380,8 @@ func TestFirstFaultIsFixed(t *testing.T) {
 		{"multiagent.agents[0]", func() {}},
 	} {
 		_, err := f.CreateAgent(t.Context(), f.admin, spec, catalog.CreateOptions{Limits: catalog.QoderLimits})
-		if core.KindOf(err) != core.Invalid || !strings.HasPrefix(err.(*core.Error).Message, step.field+":") {
+		var e *core.Error
+		if !errors.As(err, &e) || e.Kind != core.Invalid || !strings.HasPrefix(e.Message, step.field+":") {
 			t.Fatalf("error = %v, want one of %s", err, step.field)
 		}
 		step.mend()

@@ -74,7 +74,8 @@ func (s signer) sign(claims jwt.Claims) (string, error) {
 func (s signer) read(raw string, claims interface {
 	jwt.Claims
 	tokenKind() string
-}) bool {
+},
+) bool {
 	if len(raw) > maxCredentialSize {
 		return false
 	}

@@ -106,7 +106,7 @@ func (s *Service) tail(ctx context.Context, sess core.Session, recent time.Durat
 		}
 		first = e.Seq
 	}
-	return first - 1, nil
+	return min(first-1, sess.LastSeq), nil // the input may be younger than sess: what came between is not left out
 }
 
 var inputTypes = []core.EventType{
@@ -124,7 +124,8 @@ type follower struct {
 	deltas  bool
 	after   int64
 	event   core.EventID // the event whose deltas come now
-	next    int          // the N that its next delta must have; -1 when one was lost or it is finished
+	next    int          // the N that its next delta must have; -1 when one was lost
+	whole   core.EventID // the newest event that was yielded and that deltas could be of
 }
 
 func (f *follower) run(ctx context.Context) {
@@ -140,9 +141,11 @@ func (f *follower) run(ctx context.Context) {
 		case <-f.s.closing:
 			return
 		case d := <-f.sub.Deltas:
+			// The beat goes on: a face may have nothing to show of deltas, for as long as a model thinks.
 			if !f.delta(d) {
 				return
 			}
+			continue
 		case <-f.sub.Woken:
 			// The deltas of what was just committed were published before the nudge: they go first.
 			if !f.drain() || !f.read(ctx) {
@@ -172,8 +175,8 @@ func (f *follower) read(ctx context.Context) bool {
 			return f.exists(ctx, err)
 		}
 		for i := range events {
-			if events[i].ID == f.event {
-				f.next = -1
+			if t := events[i].Type; t == core.EventAgentMessage || t == core.EventAgentThinking {
+				f.whole = max(f.whole, events[i].ID)
 			}
 			f.after = events[i].Seq
 			if !f.yield(Feed{Event: &events[i]}, nil) {
@@ -216,7 +219,10 @@ func (f *follower) drain() bool {
 }
 
 func (f *follower) delta(d core.Delta) bool {
-	if !f.deltas {
+	// A read for an earlier nudge, or for a beat, may have found the event before its deltas were taken
+	// from the bus. Ids grow, so one comparison tells that; at worst, when the clocks of two nodes differ,
+	// deltas are left out.
+	if !f.deltas || d.Event <= f.whole {
 		return true
 	}
 	if d.Start {

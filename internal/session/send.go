@@ -58,8 +58,10 @@ func (s *Service) Send(ctx context.Context, by core.Principal, id core.SessionID
 			return nil, err
 		}
 	}
-	if err := s.dispatch.Admit(); err != nil {
-		return nil, err
+	if slices.ContainsFunc(in, func(i Input) bool { return i.Interrupt == nil }) { // a full node is no reason to let a turn go on
+		if err := s.dispatch.Admit(); err != nil {
+			return nil, err
+		}
 	}
 	var took accepted
 	err := s.store.Tx(ctx, func(tx core.Store) error {
@@ -79,10 +81,10 @@ func (s *Service) Send(ctx context.Context, by core.Principal, id core.SessionID
 
 // announce does what may only follow the commit.
 func (s *Service) announce(id core.SessionID, took accepted) {
-	if took.leased {
-		s.dispatch.Start(took.lease)
-	}
-	if took.interrupt {
+	switch {
+	case took.leased:
+		s.dispatch.Start(took.lease) // this run finds the interrupt: ringing could only hit what comes behind it
+	case took.interrupt:
 		s.dispatch.Interrupt(id)
 	}
 	if len(took.events) > 0 {
@@ -98,7 +100,9 @@ func (s *Service) accept(ctx context.Context, tx core.Store, sess *core.Session,
 	now := s.now()
 	thread := core.PrimaryThread(sess.ID)
 	waiting := waitingFor(*sess)
-	drafts := make([]core.Draft, 0, len(in)+1)
+	idle := sess.Status == core.StatusIdle
+	moot := idle && len(waiting) == 0 // nothing runs and nothing waits: an interrupt is done with at once
+	drafts := make([]core.Draft, 0, len(in)+2)
 	var took accepted
 	due := false
 	for i, input := range in {
@@ -107,32 +111,27 @@ func (s *Service) accept(ctx context.Context, tx core.Store, sess *core.Session,
 			return accepted{}, err
 		}
 		d.Thread = thread
+		if input.Interrupt != nil {
+			d.Queued = !moot
+			took.interrupt = !moot
+		}
 		drafts = append(drafts, d)
-		took.interrupt = took.interrupt || input.Interrupt != nil
 		due = due || input.Message != nil || input.Interrupt != nil && len(waiting) > 0
 	}
 	answered := len(waitingFor(*sess)) - len(waiting)
-	idle := sess.Status == core.StatusIdle
 	// While tool uses wait for the client, messages wait too: every vendor wants the results first.
 	due = idle && (answered > 0 && len(waiting) == 0 || due && (len(waiting) == 0 || took.interrupt))
-	var status *core.Draft
 	switch {
 	case due:
-		d := core.NewDraft(thread, core.NewID[core.TurnID](), core.EventStatusRunning, nil)
-		status = &d
+		drafts = append(drafts, core.NewDraft(thread, core.NewID[core.TurnID](), core.EventStatusRunning, nil))
 		sess.Status, sess.StopReason = core.StatusRunning, nil
-	case idle && answered > 0: // some of several: say again which are left
+	case answered > 0: // some of several: say again which are left
 		stop := core.StopReason{Type: core.StopRequiresAction, Events: waiting}
-		d := core.NewDraft(thread, "", core.EventStatusIdle, stop)
-		status = &d
+		drafts = append(drafts, core.NewDraft(thread, "", core.EventSessionUsage, core.UsageSnapshot{Usage: sess.Usage}),
+			core.NewDraft(thread, "", core.EventStatusIdle, stop))
 		sess.StopReason = &stop
-	case idle && took.interrupt: // nothing runs and nothing waits: the interrupt is done with at once
-		for i := range drafts {
-			drafts[i].Queued = drafts[i].Queued && in[i].Interrupt == nil
-		}
 	}
-	if status != nil {
-		drafts = append(drafts, *status)
+	if len(drafts) > len(in) {
 		sess.UpdatedAt = now
 		if err := tx.UpdateSession(ctx, *sess); err != nil {
 			return accepted{}, err
@@ -185,48 +184,74 @@ func draftOf(ctx context.Context, tx core.Store, sess core.Session, field string
 		if t := in.Interrupt.Thread; t != "" && t != core.PrimaryThread(sess.ID) {
 			return core.Draft{}, core.InvalidField(field+".session_thread_id", "the session has no such thread")
 		}
-		d := core.NewDraft("", "", core.EventUserInterrupt, in.Interrupt)
-		d.Queued = true
-		return d, nil
+		return core.NewDraft("", "", core.EventUserInterrupt, in.Interrupt), nil // accept knows whether it waits
 	case in.Confirmation != nil:
-		if _, err := answers(ctx, tx, sess, field+".tool_use_id", in.Confirmation.ToolUse, waiting, func(u core.ToolUse) bool { return u.Permission == "ask" }); err != nil {
+		fits := func(u core.ToolUse, allowed bool) bool { return u.Permission == "ask" && !allowed }
+		if err := answers(ctx, tx, sess, field+".tool_use_id", in.Confirmation.ToolUse, waiting, fits); err != nil {
 			return core.Draft{}, err
 		}
 		d := core.NewDraft("", "", core.EventUserToolConfirmation, in.Confirmation)
 		d.Queued = true
 		return d, nil
 	case in.CustomResult != nil:
-		if _, err := answers(ctx, tx, sess, field+".custom_tool_use_id", in.CustomResult.ToolUse, waiting, func(u core.ToolUse) bool { return u.Kind == core.ToolsetCustom }); err != nil {
+		fits := func(u core.ToolUse, _ bool) bool { return u.Kind == core.ToolsetCustom }
+		if err := answers(ctx, tx, sess, field+".custom_tool_use_id", in.CustomResult.ToolUse, waiting, fits); err != nil {
 			return core.Draft{}, err
 		}
 		return core.NewDraft("", "", core.EventUserCustomToolResult, in.CustomResult), nil // stamped on receipt
 	default:
-		if _, err := answers(ctx, tx, sess, field+".tool_use_id", in.ToolResult.ToolUse, waiting, func(u core.ToolUse) bool { return u.Kind != core.ToolsetMCP && u.Permission == "allow" }); err != nil {
+		fits := func(u core.ToolUse, allowed bool) bool { return u.Kind != core.ToolsetMCP && allowed }
+		if err := answers(ctx, tx, sess, field+".tool_use_id", in.ToolResult.ToolUse, waiting, fits); err != nil {
 			return core.Draft{}, err
 		}
 		return core.NewDraft("", "", core.EventUserToolResult, in.ToolResult), nil
 	}
 }
 
-// answers checks that a tool use waits for this kind of answer, and strikes it.
-func answers(ctx context.Context, tx core.Store, sess core.Session, field string, id core.EventID, waiting *[]core.EventID, fits func(core.ToolUse) bool) (core.ToolUse, error) {
+// answers checks that a tool use waits for this kind of answer, and strikes it. fits is told whether the
+// tool may run: its policy says so, or the client confirmed it.
+func answers(ctx context.Context, tx core.Store, sess core.Session, field string, id core.EventID, waiting *[]core.EventID, fits func(u core.ToolUse, allowed bool) bool) error {
 	i := slices.Index(*waiting, id)
 	if i < 0 {
-		return core.ToolUse{}, core.InvalidField(field, "no tool use %q waits for an answer", "sevt_"+string(id))
+		return core.InvalidField(field, "no tool use %q waits for an answer", "sevt_"+string(id))
 	}
 	e, err := tx.EventByID(ctx, sess.Project, sess.ID, id)
 	if err != nil {
-		return core.ToolUse{}, err
+		return err
 	}
 	use, err := core.Payload[core.ToolUse](e)
 	if err != nil {
-		return core.ToolUse{}, err
+		return err
 	}
-	if !fits(use) {
-		return core.ToolUse{}, core.InvalidField(field, "tool use %q waits for another kind of answer", "sevt_"+string(id))
+	allowed := use.Permission == "allow"
+	if use.Permission == "ask" {
+		if allowed, err = confirmed(ctx, tx, sess.Project, e); err != nil {
+			return err
+		}
+	}
+	if !fits(use, allowed) {
+		return core.InvalidField(field, "tool use %q waits for another kind of answer", "sevt_"+string(id))
 	}
 	*waiting = slices.Delete(*waiting, i, i+1)
-	return use, nil
+	return nil
+}
+
+// confirmed reports whether the client has answered already that a tool use may run. It waits on then
+// for a worker, which runs the tools of a self-hosted environment.
+func confirmed(ctx context.Context, tx core.Store, project core.ProjectID, use core.Event) (bool, error) {
+	events, err := tx.Events(ctx, project, use.Session, core.EventQuery{
+		After: use.Seq, Limit: MaxEventPage, Types: []core.EventType{core.EventUserToolConfirmation},
+	})
+	for _, e := range events {
+		c, err := core.Payload[core.ToolConfirmation](e)
+		if err != nil {
+			return false, err
+		}
+		if c.ToolUse == use.ID && c.Allow {
+			return true, nil
+		}
+	}
+	return false, err
 }
 
 func checkInput(field string, in Input) error {

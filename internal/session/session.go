@@ -222,6 +222,9 @@ func checkNew(n NewSession) error {
 		if in.Message == nil {
 			return core.InvalidField(indexed("initial_events", i)+".type", "a new session takes only user.message")
 		}
+		if err := checkInput(indexed("initial_events", i), in); err != nil {
+			return err
+		}
 	}
 	return CheckMetadata(n.Metadata)
 }

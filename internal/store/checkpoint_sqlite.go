@@ -91,7 +91,8 @@ type walState struct{ frames, moved int64 }
 // others is no error.
 func walCheckpoint(ctx context.Context, on interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}, mode string) (walState, error) {
+}, mode string,
+) (walState, error) {
 	var busy int64
 	var s walState
 	err := on.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &s.frames, &s.moved)

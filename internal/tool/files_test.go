@@ -20,10 +20,16 @@ func TestReadShowsPlainText(t *testing.T) {
 			view []int
 			want string
 		}{
-			{"a.txt", nil, "one\ntwo\r\nthree"}, {"/workspace/a.txt", nil, "one\ntwo\r\nthree"},
-			{"a.txt", []int{1, 1}, "one\n"}, {"a.txt", []int{2, 3}, "two\r\nthree"}, {"a.txt", []int{2, -1}, "two\r\nthree"},
-			{"a.txt", []int{3, 0}, "three"}, {"a.txt", []int{1, 99}, "one\ntwo\r\nthree"},
-			{"empty", nil, ""}, {"empty", []int{1, 5}, ""}, {"line", []int{1, 0}, "only\n"},
+			{"a.txt", nil, "one\ntwo\r\nthree"},
+			{"/workspace/a.txt", nil, "one\ntwo\r\nthree"},
+			{"a.txt", []int{1, 1}, "one\n"},
+			{"a.txt", []int{2, 3}, "two\r\nthree"},
+			{"a.txt", []int{2, -1}, "two\r\nthree"},
+			{"a.txt", []int{3, 0}, "three"},
+			{"a.txt", []int{1, 99}, "one\ntwo\r\nthree"},
+			{"empty", nil, ""},
+			{"empty", []int{1, 5}, ""},
+			{"line", []int{1, 0}, "only\n"},
 			{"latin1", nil, "Gr\uFFFDe aus K\uFFFDln und umgebung, mit vielen buchstaben\n"},
 		} {
 			if tt.view == nil {

@@ -38,7 +38,7 @@ func NewRegistry(opts ...Option) *Registry {
 	files := newQueues()
 	r := &Registry{tools: map[string]core.Tool{}}
 	for _, t := range []core.Tool{
-		bash{}, read{}, write{files}, edit{files}, glob{}, grep{}, webFetch{o.egress}, currentTime{},
+		bash{}, read{}, write{files}, edit{files}, glob{}, grep{}, webFetch(o), currentTime{},
 	} {
 		r.tools[t.Spec().Name] = t
 	}

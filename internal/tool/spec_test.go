@@ -205,7 +205,7 @@ func TestFailingSandboxReachesTheModelAndFaultsDoNot(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		env.Sandbox = func(ctx context.Context) (core.Sandbox, error) {
+		env.Sandbox = func(context.Context) (core.Sandbox, error) {
 			return nil, core.Errorf(core.Unavailable, "x", "ended")
 		}
 		if out, err := one.Run(ctx, env, json.RawMessage(input)); err == nil {

@@ -37,7 +37,6 @@ type part struct {
 // ask makes the model call whose span is open, as often as it takes. It reports whether the turn is
 // settled: because the model is done, or because it cannot be reached.
 func (v *run) ask(ctx context.Context) (settled bool, err error) {
-	v.steps++
 	for attempt := 1; ; attempt++ {
 		ans, err := v.call(ctx)
 		if err == nil {
@@ -89,13 +88,12 @@ func sessionError(fault *core.ModelError, retry string) core.SessionError {
 // backOff tells the watchers, waits, and opens the next span. It reports whether a client interrupted
 // the wait.
 func (v *run) backOff(ctx context.Context, fault *core.ModelError, attempt int) (interrupted bool, err error) {
-	v.sess.Status = core.StatusRescheduling
 	err = v.write(ctx, func(tx core.Store) ([]core.Draft, error) {
 		return []core.Draft{
 			v.spanEnd(true, "", core.Usage{}),
 			v.draft(core.EventSessionError, sessionError(fault, "retrying")),
 			v.draft(core.EventStatusRescheduling, nil),
-		}, tx.SetSessionState(ctx, v.stamped())
+		}, tx.SetSessionState(ctx, v.stamped(core.StatusRescheduling, nil))
 	})
 	if err != nil {
 		return false, err
@@ -106,13 +104,12 @@ func (v *run) backOff(ctx context.Context, fault *core.ModelError, attempt int) 
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	v.sess.Status = core.StatusRunning
 	err = v.write(ctx, func(tx core.Store) ([]core.Draft, error) {
 		drafts := []core.Draft{v.draft(core.EventStatusRunning, nil)}
 		if rested {
 			drafts = append(drafts, v.draft(core.EventModelRequestStart, core.ModelRequestStart{Model: v.sess.Snapshot.Model.ID}))
 		}
-		return drafts, tx.SetSessionState(ctx, v.stamped())
+		return drafts, tx.SetSessionState(ctx, v.stamped(core.StatusRunning, nil))
 	})
 	return !rested, err
 }
@@ -120,7 +117,7 @@ func (v *run) backOff(ctx context.Context, fault *core.ModelError, attempt int) 
 // delay doubles from the base, ±25 %, at most the longest; a vendor that names a time is obeyed up to
 // that longest too.
 func (v *run) delay(fault *core.ModelError, attempt int) time.Duration {
-	d := v.opts.BackoffBase << (attempt - 1)
+	d := v.opts.BackoffBase << min(attempt-1, 16) // more would grow out of the type, and wait for nothing
 	d += time.Duration((rand.Float64() - 0.5) * 0.5 * float64(d))
 	return min(max(d, fault.RetryAfter), v.opts.BackoffMax)
 }
@@ -250,7 +247,7 @@ func (v *run) record(ctx context.Context, ans answer) (settled bool, err error) 
 				return append(drafts[:len(drafts):len(drafts)], idle...), err
 			}
 		}
-		return drafts, tx.SetSessionState(ctx, v.stamped())
+		return drafts, tx.SetSessionState(ctx, v.stamped(core.StatusRunning, nil))
 	})
 	return settled && err == nil, err
 }

@@ -17,6 +17,8 @@ type Dispatcher struct {
 	runner *Runner
 	slots  chan struct{} // capacity MaxRunning; a turn that finds it full waits with its lease kept alive
 
+	extended time.Time // when the leases were last seen to; only Run's goroutine uses it
+
 	mu      sync.Mutex
 	active  map[core.ThreadID]*job
 	base    context.Context // of all turns; nil before Run
@@ -196,10 +198,15 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// claim leases threads that owe a turn and that nobody runs.
+// claim leases threads that owe a turn and that nobody runs. A node that was stopped for a while, or
+// whose clock was put forward, finds the leases of its own runs over: they are extended first, because
+// a claim would end those runs and begin them again.
 func (d *Dispatcher) claim(ctx context.Context) {
 	room := d.runner.opts.MaxRunning - d.Running()
 	if room <= 0 {
+		return
+	}
+	if d.runner.now().Sub(d.extended) >= d.runner.opts.LeaseTTL/2 && !d.extend(ctx) {
 		return
 	}
 	now := d.runner.now()
@@ -212,22 +219,22 @@ func (d *Dispatcher) claim(ctx context.Context) {
 	}
 }
 
-// extend keeps the leases of running turns alive, and stops the runs of those that are lost.
-func (d *Dispatcher) extend(ctx context.Context) {
+// extend keeps the leases of running turns alive, and stops the runs of those that are lost. It reports
+// whether it could.
+func (d *Dispatcher) extend(ctx context.Context) bool {
+	now := d.runner.now()
 	d.mu.Lock()
 	leases := make([]core.Lease, 0, len(d.active))
 	for _, j := range d.active {
 		leases = append(leases, j.lease)
 	}
 	d.mu.Unlock()
-	if len(leases) == 0 {
-		return
-	}
-	lost, err := d.runner.store.ExtendLeases(ctx, leases, d.LeaseUntil(d.runner.now()))
+	lost, err := d.runner.store.ExtendLeases(ctx, leases, d.LeaseUntil(now))
 	if err != nil {
 		d.runner.log.Error("extend leases", "count", len(leases), "err", err)
-		return
+		return false
 	}
+	d.extended = now
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, lease := range lost {
@@ -235,6 +242,7 @@ func (d *Dispatcher) extend(ctx context.Context) {
 			j.cancel(core.ErrLeaseLost)
 		}
 	}
+	return true
 }
 
 // stop waits for the running turns, first patiently, then not.

@@ -19,15 +19,13 @@ type run struct {
 	log   *slog.Logger
 	alarm *alarm
 
-	sess  core.Session // as stored; Status, StopReason and Usage are kept up by this run
-	model core.Model
+	sess  core.Session // as stored; Status and Usage are kept up by this run, after the commit
 	tools toolbox
 	self  bool // self-hosted environment
 	net   bool // the environment lets the sandbox use the network
 
-	mu    sync.Mutex // tools finish side by side: guards t
-	t     *transcript
-	steps int
+	mu sync.Mutex // tools finish side by side: guards t, and holds from a commit until t has it
+	t  *transcript
 }
 
 // action is what a step found to be next.
@@ -89,7 +87,7 @@ func (v *run) load(ctx context.Context) error {
 		return fmt.Errorf("load environment of session %s: %w", v.sess.ID, err)
 	}
 	v.self = env.Config.SelfHosted
-	v.net = !env.Config.SelfHosted && !env.Config.Networking.Limited
+	v.net = err == nil && !env.Config.SelfHosted && !env.Config.Networking.Limited // no recipe: no network
 	v.tools = newToolbox(*v.sess.Snapshot, v.registry, v.self)
 	if v.t = v.recent.take(v.lease.Thread); v.t == nil {
 		v.t = newTranscript()
@@ -118,8 +116,11 @@ func (v *run) spanEnd(isError bool, stop core.Stop, u core.Usage) core.Draft {
 
 // write is the one way in which a run appends: in a transaction that holds the lease. What decide does
 // to the run must be repeatable, because a transaction may be run twice; the transcript changes only
-// after the commit, and only then are watchers told.
+// after the commit, and only then are watchers told. Writes of tools that end together go one after the
+// other: else the transcript would hear of them in another order than the log has.
 func (v *run) write(ctx context.Context, decide func(tx core.Store) ([]core.Draft, error)) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	var events []core.Event
 	err := v.store.Tx(ctx, func(tx core.Store) error {
 		events = nil
@@ -136,8 +137,6 @@ func (v *run) write(ctx context.Context, decide func(tx core.Store) ([]core.Draf
 	if err != nil {
 		return err
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	for _, e := range events {
 		if err := v.t.apply(e); err != nil {
 			return err
@@ -163,8 +162,14 @@ func (v *run) next(ctx context.Context) (action, error) {
 		act, drafts, err = v.decide(ctx, tx, queue)
 		return drafts, err
 	})
-	if err == nil && act == again {
+	if err != nil {
+		return 0, err
+	}
+	switch act {
+	case again:
 		v.sess, err = v.store.Session(ctx, v.lease.Project, v.lease.Session)
+	case askModel:
+		v.sess.Status = core.StatusRunning
 	}
 	return act, err
 }
@@ -199,14 +204,13 @@ func (v *run) decide(ctx context.Context, tx core.Store, queue []core.Event) (ac
 		d, err := v.settle(ctx, tx, core.StopReason{Type: core.StopEndTurn})
 		return done, d, err
 	}
-	if v.steps >= v.opts.MaxSteps {
+	if v.t.steps >= v.opts.MaxSteps {
 		d, err := v.giveUp(ctx, tx, core.SessionError{Type: core.ModelUnknown, Retry: "exhausted",
 			Message: fmt.Sprintf("the turn was stopped after %d steps", v.opts.MaxSteps)}, core.StopMaxSteps)
 		return done, append(drafts, d...), err
 	}
 	if v.sess.Status != core.StatusRunning { // an earlier run died while it waited to try again
-		v.sess.Status = core.StatusRunning
-		if err := tx.SetSessionState(ctx, v.stamped()); err != nil {
+		if err := tx.SetSessionState(ctx, v.stamped(core.StatusRunning, nil)); err != nil {
 			return 0, nil, err
 		}
 		drafts = append(drafts, v.draft(core.EventStatusRunning, nil))
@@ -276,8 +280,7 @@ func (v *run) interrupted(ctx context.Context, tx core.Store, q queue) (action, 
 		return done, append(drafts, d...), err
 	}
 	drafts = append(drafts, v.idleDrafts(core.StopReason{Type: core.StopInterrupted})...)
-	v.sess.Status, v.sess.StopReason = core.StatusRunning, nil
-	sess := v.stamped()
+	sess := v.stamped(core.StatusRunning, nil)
 	sess.Usage.ActiveMS += v.activeMS()
 	if err := tx.SetSessionState(ctx, sess); err != nil {
 		return 0, nil, err
@@ -287,8 +290,7 @@ func (v *run) interrupted(ctx context.Context, tx core.Store, q queue) (action, 
 
 // settle ends the turn: the session is idle, the lease is given up.
 func (v *run) settle(ctx context.Context, tx core.Store, stop core.StopReason) ([]core.Draft, error) {
-	v.sess.Status, v.sess.StopReason = core.StatusIdle, &stop
-	sess := v.stamped()
+	sess := v.stamped(core.StatusIdle, &stop)
 	sess.Usage.ActiveMS += v.activeMS()
 	if err := tx.SetSessionState(ctx, sess); err != nil {
 		return nil, err
@@ -313,10 +315,11 @@ func (v *run) activeMS() int64 {
 	return max(0, v.now().Sub(v.t.started).Milliseconds())
 }
 
-// stamped is the session as it will be stored. It is a copy, because the transaction may fail.
-func (v *run) stamped() core.Session {
+// stamped is the session as it will be stored. It is a copy, because the transaction may fail, or be
+// run again and then decide something else.
+func (v *run) stamped(status core.SessionStatus, stop *core.StopReason) core.Session {
 	s := v.sess
-	s.UpdatedAt = v.now()
+	s.Status, s.StopReason, s.UpdatedAt = status, stop, v.now()
 	return s
 }
 

@@ -17,6 +17,7 @@ type transcript struct {
 	byID     map[core.EventID]*use       // all of them
 	turn     core.TurnID                 // of the newest session.status_running
 	started  time.Time                   // and its time
+	steps    int                         // answers of the model in that turn
 	openSpan core.EventID                // a model request without its end; empty if none
 	openedAt time.Time
 	bytes    int // of the payloads that were applied
@@ -106,12 +107,17 @@ func (t *transcript) take(e core.Event) error {
 		return t.takeResult(e)
 	case core.EventStatusRunning:
 		if e.Turn != t.turn { // the same turn also says it after each retry of the model
-			t.turn, t.started = e.Turn, e.At
+			t.turn, t.started, t.steps = e.Turn, e.At, 0
 		}
 	case core.EventModelRequestStart:
 		t.openSpan, t.openedAt = e.ID, e.At
 	case core.EventModelRequestEnd:
+		end, err := core.Payload[core.ModelRequestEnd](e)
 		t.openSpan = ""
+		if !end.IsError {
+			t.steps++
+		}
+		return err
 	}
 	return nil
 }

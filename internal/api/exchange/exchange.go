@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -41,7 +42,7 @@ func Run(t *testing.T, baseURL, file string, vars map[string]string) {
 	for i := range recording.exchanges {
 		x := &recording.exchanges[i]
 		t.Run(x.name, func(t *testing.T) {
-			got, err := x.send(baseURL, vars)
+			got, err := x.send(t.Context(), baseURL, vars)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +130,7 @@ type answer struct {
 	body   []byte
 }
 
-func (x exchange) send(baseURL string, vars map[string]string) (answer, error) {
+func (x exchange) send(ctx context.Context, baseURL string, vars map[string]string) (answer, error) {
 	text, err := substitute(string(x.request.format()), vars)
 	if err != nil {
 		return answer{}, err
@@ -139,7 +140,7 @@ func (x exchange) send(baseURL string, vars map[string]string) (answer, error) {
 	if !ok {
 		return answer{}, fmt.Errorf("request line %q has no path", m.line)
 	}
-	req, err := http.NewRequest(method, baseURL+path, strings.NewReader(m.body))
+	req, err := http.NewRequestWithContext(ctx, method, baseURL+path, strings.NewReader(m.body))
 	if err != nil {
 		return answer{}, err
 	}

@@ -149,11 +149,15 @@ func TestUpdateKeepsWhatStillMatches(t *testing.T) {
 	if got := string(rec.format()); got != recorded {
 		t.Errorf("an untouched recording changed:\n%s", cmp.Diff(recorded, got))
 	}
-	now := answer{status: 200, header: http.Header{"Content-Type": {"application/json"}},
-		body: []byte(`{"id":"` + uuid + `","echo":"second","made":"2026-04-16T10:00:00.123456+00:00"}`)}
+	now := answer{
+		status: 200, header: http.Header{"Content-Type": {"application/json"}},
+		body: []byte(`{"id":"` + uuid + `","echo":"second","made":"2026-04-16T10:00:00.123456+00:00"}`),
+	}
 	got := now.record(rec.exchanges[0].response, map[string]string{})
-	want := message{line: "200", headers: []string{"Content-Type: application/json"},
-		body: "{\n  \"echo\": \"second\",\n  \"id\": \"{{id=uuid}}\",\n  \"made\": \"<micros>\"\n}"}
+	want := message{
+		line: "200", headers: []string{"Content-Type: application/json"},
+		body: "{\n  \"echo\": \"second\",\n  \"id\": \"{{id=uuid}}\",\n  \"made\": \"<micros>\"\n}",
+	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(message{})); diff != "" {
 		t.Error(diff)
 	}
@@ -172,7 +176,7 @@ func TestParseRefusesStrayResponses(t *testing.T) {
 
 func TestMissingVariableIsNamed(t *testing.T) {
 	t.Parallel()
-	_, err := exchange{request: message{line: "GET /{{nobody}}"}}.send("http://127.0.0.1:1", map[string]string{})
+	_, err := exchange{request: message{line: "GET /{{nobody}}"}}.send(t.Context(), "http://127.0.0.1:1", map[string]string{})
 	if err == nil || !strings.Contains(err.Error(), "{{nobody}}") {
 		t.Errorf("error = %v", err)
 	}

@@ -196,14 +196,24 @@ func (x *Session) Log(t testing.TB) []Event {
 // AwaitIdle polls the session, as a client without a stream does, and returns its log.
 func (x *Session) AwaitIdle(t testing.TB) []Event {
 	t.Helper()
-	deadline := time.Now().Add(2 * Patience)
-	for state := x.State(t); state["status"] != "idle"; state = x.State(t) {
-		if time.Now().After(deadline) {
-			t.Fatalf("session %s is still %v", x.ID, state["status"])
-		}
-		time.Sleep(10 * time.Millisecond) // the pause of a poll
-	}
+	Poll(t, "an idle session", func() bool { return x.State(t)["status"] == "idle" })
 	return x.Log(t)
+}
+
+// Poll asks until the answer is yes, for what nothing signals. It fails the test when that takes more
+// than twice Patience.
+func Poll(t testing.TB, what string, yes func() bool) {
+	t.Helper()
+	deadline := time.After(2 * Patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !yes() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s did not come", what)
+		}
+	}
 }
 
 // State returns the session as the API shows it.

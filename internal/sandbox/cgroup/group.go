@@ -36,13 +36,13 @@ func (p *Parent) New(l Limits) (*Group, error) {
 	for _, dir := range p.dirs {
 		d := filepath.Join(dir, name)
 		if err := os.Mkdir(d, 0o755); err != nil {
-			g.remove()
+			_ = g.remove() // the error that led here is the one to tell
 			return nil, fmt.Errorf("make control group: %w", err)
 		}
 		g.dirs = append(g.dirs, d)
 	}
 	if err := g.limit(l); err != nil {
-		g.remove()
+		_ = g.remove() // the error that led here is the one to tell
 		return nil, err
 	}
 	return g, nil

@@ -58,14 +58,20 @@ func frugal() {
 // cannot start a thread ends.
 func reserveThreads() {
 	const n = 32
-	var wg sync.WaitGroup
+	var here sync.WaitGroup
+	here.Add(n)
+	all := make(chan struct{})
 	for range n {
-		wg.Go(func() {
-			// Blocked here, each goroutine needs a thread of its own for a moment.
-			_ = unix.Nanosleep(&unix.Timespec{Nsec: 5_000_000}, nil)
-		})
+		go func() {
+			// A goroutine that waits on a thread of its own keeps it. Unlocked, the thread stays idle.
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			here.Done()
+			<-all
+		}()
 	}
-	wg.Wait()
+	here.Wait()
+	close(all)
 }
 
 // hideDescriptors marks everything but the first three descriptors as not to be inherited.

@@ -38,7 +38,7 @@ func newOutput(limit int) (*output, error) {
 		return nil, fmt.Errorf("prepare output: %w", err)
 	}
 	go func() {
-		for conn.Read(o.readable) == nil { //nolint:revive // ends never: the guest holds both ends
+		for conn.Read(o.readable) == nil { // ends never: the guest holds both ends
 		}
 	}()
 	return o, nil

@@ -32,7 +32,8 @@ const (
 var errStop = errors.New("enough")
 
 // walk calls fn for the regular files under root, in the order of their names. It does not follow
-// symlinks, and skips .git and the kernel's own trees unless root is inside.
+// symlinks, and skips .git, .reeve (where tools keep long output) and the
+// kernel's own trees unless root is inside.
 func walk(ctx context.Context, root string, fn func(p string, d fs.DirEntry) error) (complete bool, err error) {
 	visited := 0
 	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
@@ -49,7 +50,7 @@ func walk(ctx context.Context, root string, fn func(p string, d fs.DirEntry) err
 			return ctx.Err()
 		}
 		if d.IsDir() {
-			if p != root && (d.Name() == ".git" || p == "/proc" || p == "/sys" || p == "/dev") {
+			if p != root && (d.Name() == ".git" || d.Name() == ".reeve" || p == "/proc" || p == "/sys" || p == "/dev") {
 				return fs.SkipDir
 			}
 			return nil
@@ -144,7 +145,7 @@ func (f files) grep(ctx context.Context, root, pattern string, maxBytes int) (li
 		real = target
 	}
 	total := 0
-	complete, err := walk(ctx, real, func(p string, d fs.DirEntry) error {
+	complete, err := walk(ctx, real, func(p string, _ fs.DirEntry) error {
 		return grepFile(ctx, p, re, func(number int, text []byte) error {
 			line := fmt.Sprintf("%s:%d:%s", f.seen(p), number, shorten(text))
 			if total += len(line) + 1; total > maxBytes {

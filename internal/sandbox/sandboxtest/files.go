@@ -76,9 +76,15 @@ func (s suite) files(t *testing.T) {
 			path  string
 			codes []string
 		}{
-			{"missing", []string{"not_found"}}, {"dir", []string{"is_a_directory"}}, {"", []string{"invalid_path"}},
-			{"pipe", []string{"not_a_regular_file"}}, {"big", []string{"file_too_large"}}, {"file/below", []string{"not_found"}},
-			{"a\x00b", []string{"invalid_path"}}, {"broken", []string{"not_found"}}, {"loop", []string{"invalid_path"}},
+			{"missing", []string{"not_found"}},
+			{"dir", []string{"is_a_directory"}},
+			{"", []string{"invalid_path"}},
+			{"pipe", []string{"not_a_regular_file"}},
+			{"big", []string{"file_too_large"}},
+			{"file/below", []string{"not_found"}},
+			{"a\x00b", []string{"invalid_path"}},
+			{"broken", []string{"not_found"}},
+			{"loop", []string{"invalid_path"}},
 			{strings.Repeat("x", 5000), []string{"invalid_path"}},
 		} {
 			_, err := p.ReadFile(t.Context(), c.path, 999)
@@ -175,8 +181,10 @@ func (s suite) search(t *testing.T) {
 		p := setup(t)
 		p.says(`printf 'needle\0' >binary; head -c 9000000 /dev/zero | tr '\0' n >huge; mkfifo pipe; ln -s a.go link`, "")
 		got, more, err := p.Grep(t.Context(), ".", "needle in .*go$", 10_000)
-		want := []string{"/workspace/.hidden/e.go:2:// needle in .hidden/e.go", "/workspace/a.go:2:// needle in a.go",
-			"/workspace/sub/c.go:2:// needle in sub/c.go", "/workspace/sub/deep/d.go:2:// needle in sub/deep/d.go"}
+		want := []string{
+			"/workspace/.hidden/e.go:2:// needle in .hidden/e.go", "/workspace/a.go:2:// needle in a.go",
+			"/workspace/sub/c.go:2:// needle in sub/c.go", "/workspace/sub/deep/d.go:2:// needle in sub/deep/d.go",
+		}
 		if d := cmp.Diff(want, got); d != "" || more || err != nil {
 			t.Errorf("Grep: more %t, %v, diff %s", more, err, d)
 		}

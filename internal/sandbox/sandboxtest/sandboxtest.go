@@ -44,8 +44,14 @@ func Run(t *testing.T, driver core.SandboxDriver, except ...Promise) {
 		name string
 		run  func(suite, *testing.T)
 	}{
-		{"Shell", suite.shell}, {"Output", suite.output}, {"Kill", suite.kill}, {"Limits", suite.limits},
-		{"Files", suite.files}, {"Search", suite.search}, {"Isolation", suite.isolation}, {"Lifetime", suite.lifetime},
+		{"Shell", suite.shell},
+		{"Output", suite.output},
+		{"Kill", suite.kill},
+		{"Limits", suite.limits},
+		{"Files", suite.files},
+		{"Search", suite.search},
+		{"Isolation", suite.isolation},
+		{"Lifetime", suite.lifetime},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()

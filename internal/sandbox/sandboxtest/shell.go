@@ -35,9 +35,22 @@ func (s suite) shell(t *testing.T) {
 			command string
 			want    int
 		}{
-			{"true", 0}, {"false", 1}, {"(exit 7)", 7}, {"no-such-program", 127}, {"exit 3", 3}, {"kill -9 $$", 137},
-			{"exec sh -c 'exit 9'", 9}, {"set -e; false; echo not here", 1}, {"echo 'unclosed", 2}, {"if", 2}, {"return 4", 1},
-			{"sh -c 'kill -15 $$'", 143}, {"# only a remark", 0}, {"true # remark", 0}, {"cat <<E\nx\nE", 0}, {"false &", 0},
+			{"true", 0},
+			{"false", 1},
+			{"(exit 7)", 7},
+			{"no-such-program", 127},
+			{"exit 3", 3},
+			{"kill -9 $$", 137},
+			{"exec sh -c 'exit 9'", 9},
+			{"set -e; false; echo not here", 1},
+			{"echo 'unclosed", 2},
+			{"if", 2},
+			{"return 4", 1},
+			{"sh -c 'kill -15 $$'", 143},
+			{"# only a remark", 0},
+			{"true # remark", 0},
+			{"cat <<E\nx\nE", 0},
+			{"false &", 0},
 		} {
 			res := p.bash(c.command)
 			if c.command == "return 4" || c.want == 2 {

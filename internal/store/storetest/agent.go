@@ -9,8 +9,6 @@ import (
 	"github.com/reeve-ai/reeve/internal/core"
 )
 
-func agentID(a core.Agent) core.AgentID { return a.ID }
-
 // fullSpec uses every part of a definition.
 func fullSpec() core.AgentSpec {
 	yes := true

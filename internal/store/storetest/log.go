@@ -199,8 +199,8 @@ var queuePromises = map[string]func(*testing.T, *bundle){
 		same(t, "ProcessedAt", got.ProcessedAt, kept(at(5)))
 	},
 	"AnUnknownEventCannotBeProcessed": func(t *testing.T, b *bundle) {
-		s, other := b.session(t, b.project(t)), core.Session{}
-		other = b.session(t, s.Project)
+		s := b.session(t, b.project(t))
+		other := b.session(t, s.Project)
 		d := draft(s, core.EventUserMessage, true)
 		_, err := b.Append(b.ctx, s.Project, s.ID, at(1), d)
 		need(t, err)
