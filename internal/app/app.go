@@ -157,7 +157,7 @@ func (a *App) build(ctx context.Context, opts Options) error {
 		},
 	})
 	a.dispatcher = turn.NewDispatcher(runner)
-	a.sessions = session.New(a.db, a.models, a.bus, a.dispatcher, a.now)
+	a.sessions = session.New(a.db, a.models, a.catalog, a.bus, a.dispatcher, a.now)
 	a.handler = a.routes()
 	return nil
 }

@@ -29,12 +29,13 @@ func (a *App) routes() http.Handler {
 	everrunsFace.Mount(everrunsMux, "/api/v1")
 
 	mux := http.NewServeMux()
-	for _, prefix := range []string{"/api/user/", "/api/project/", "/api/user-project/", "/api/agent/"} {
-		mux.Handle(prefix, otasMux)
+	for prefix, face := range map[string]http.Handler{
+		"/api/user": otasMux, "/api/project": otasMux, "/api/user-project": otasMux, "/api/agent": otasMux,
+		"/api/v1/cloud": managedMux, "/api/v1": everrunsMux, "/v1": v1(managedMux, everrunsMux),
+	} {
+		mux.Handle(prefix+"/", face)
+		mux.Handle(prefix, face) // else the mux would redirect, in HTML
 	}
-	mux.Handle("/api/v1/cloud/", managedMux)
-	mux.Handle("/api/v1/", everrunsMux)
-	mux.Handle("/v1/", v1(managedMux, everrunsMux))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		httpio.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})

@@ -145,7 +145,14 @@ func (s *Service) AgentVersion(ctx context.Context, by core.Principal, id core.A
 	if version < 1 {
 		return core.Agent{}, core.InvalidField("version", "must be at least 1")
 	}
-	return s.store.AgentVersion(ctx, by.Project, id, version)
+	if _, err := s.store.Agent(ctx, by.Project, id); err != nil {
+		return core.Agent{}, err
+	}
+	a, err := s.store.AgentVersion(ctx, by.Project, id, version)
+	if core.KindOf(err) == core.NotFound {
+		return core.Agent{}, core.Errorf(core.NotFound, "agent_version_not_found", "the agent has no version %d", version)
+	}
+	return a, err
 }
 
 // AgentVersions lists versions below before (0: all), newest first. Errors: Forbidden; Invalid
@@ -271,6 +278,12 @@ func (s *Service) changed(ctx context.Context, tx core.Store, stored core.Agent,
 		return next, checkGeo(ctx, tx, stored.Project, next)
 	}
 	return next, nil
+}
+
+// CheckVariant judges a session's own variant of an agent, in what it changes, by the rules of the one
+// dialect that has such variants (claude-managed-agents.md section 3.4). Invalid names the field.
+func (s *Service) CheckVariant(agent, variant core.AgentSpec) error {
+	return s.check(&variant, ClaudeLimits, changedParts(agent, variant))
 }
 
 // ArchiveAgent archives an agent for good; doing so again changes nothing. Errors: Forbidden (below

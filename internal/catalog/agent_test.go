@@ -179,7 +179,7 @@ func TestUpdateMakesVersions(t *testing.T) {
 		}
 	}
 	_, err = f.AgentVersion(t.Context(), f.viewer, v1.ID, 3)
-	wantError(t, err, core.NotFound, "agent_not_found", "")
+	wantError(t, err, core.NotFound, "agent_version_not_found", "")
 	_, err = f.AgentVersion(t.Context(), f.viewer, v1.ID, 0)
 	wantError(t, err, core.Invalid, "invalid_field", "version")
 }

@@ -6,6 +6,8 @@ package session
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -27,10 +29,17 @@ type Dispatcher interface {
 	Interrupt(session core.SessionID)
 }
 
+// Definitions judges what agents are made of.
+type Definitions interface {
+	// CheckVariant judges a session's own variant of an agent in what it changes. Invalid names the field.
+	CheckVariant(agent, variant core.AgentSpec) error
+}
+
 // Service holds the rules of sessions.
 type Service struct {
 	store    core.Store
 	models   core.Models
+	agents   Definitions
 	bus      core.Bus
 	dispatch Dispatcher
 	now      func() time.Time
@@ -40,8 +49,8 @@ type Service struct {
 }
 
 // New returns the service. now is the clock, in UTC.
-func New(store core.Store, models core.Models, bus core.Bus, dispatch Dispatcher, now func() time.Time) *Service {
-	return &Service{store: store, models: models, bus: bus, dispatch: dispatch, now: now, closing: make(chan struct{})}
+func New(store core.Store, models core.Models, agents Definitions, bus core.Bus, dispatch Dispatcher, now func() time.Time) *Service {
+	return &Service{store: store, models: models, agents: agents, bus: bus, dispatch: dispatch, now: now, closing: make(chan struct{})}
 }
 
 // Close ends every Follow, so that a server that stops need not wait for its watchers. All else goes on.
@@ -148,17 +157,55 @@ func (s *Service) resolve(ctx context.Context, tx core.Store, by core.Principal,
 		return nil, 0, core.InvalidField("environment_id", "environment env_%s is archived", n.Environment)
 	}
 	spec := agent.AgentSpec
-	n.Overrides.apply(&spec)
-	if _, err := s.models.Model(spec.Model.ID); err != nil {
+	if n.Overrides != nil {
+		n.Overrides.apply(&spec)
+		if err := s.agents.CheckVariant(agent.AgentSpec, spec); err != nil {
+			return nil, 0, within("agent", err)
+		}
+	}
+	if err := servable(spec, env.Config); err != nil {
 		return nil, 0, err
 	}
-	if len(spec.Skills) > 0 {
-		return nil, 0, core.InvalidField("agent", "skill %q was not found", spec.Skills[0].Skill)
+	if _, err := s.models.Model(spec.Model.ID); err != nil {
+		return nil, 0, err
 	}
 	if len(n.VaultIDs) > 0 {
 		return nil, 0, core.InvalidField("vault_ids[0]", "vault %q was not found", n.VaultIDs[0])
 	}
 	return &spec, agent.Version, nil
+}
+
+// within puts the name of the request's member before the field that an error names.
+func within(member string, err error) error {
+	var e *core.Error
+	if !errors.As(err, &e) || e.Field == "" {
+		return err
+	}
+	inner := *e
+	inner.Field = member + "." + e.Field
+	inner.Message = inner.Field + strings.TrimPrefix(e.Message, e.Field)
+	return &inner
+}
+
+// servable refuses what this server stores but cannot yet do, before a session relies on it: an agent
+// that was told of tools which are not there would only fail later, and less clearly.
+func servable(spec core.AgentSpec, env core.EnvironmentConfig) error {
+	switch {
+	case len(spec.Skills) > 0:
+		return core.InvalidField("agent", "skill %q was not found", spec.Skills[0].Skill)
+	case len(spec.MCPServers) > 0:
+		return core.InvalidField("agent", "it uses MCP servers, which this server does not connect to yet")
+	case spec.Roster != nil:
+		return core.InvalidField("agent", "it coordinates other agents, which this server does not run yet")
+	case env.SetupScript != "":
+		return core.InvalidField("environment_id", "it has a setup script, which this server does not run yet")
+	}
+	for manager, list := range env.Packages {
+		if len(list) > 0 {
+			return core.InvalidField("environment_id", "it lists %s packages, which this server does not install yet", manager)
+		}
+	}
+	return nil
 }
 
 func loadAgent(ctx context.Context, tx core.Store, by core.Principal, n NewSession) (core.Agent, error) {
@@ -185,9 +232,6 @@ func loadAgent(ctx context.Context, tx core.Store, by core.Principal, n NewSessi
 }
 
 func (o *Overrides) apply(spec *core.AgentSpec) {
-	if o == nil {
-		return
-	}
 	if o.Model != nil {
 		spec.Model = *o.Model
 	}

@@ -85,7 +85,8 @@ func (f *Face) modelName(in agentRequest) string {
 }
 
 // mergeInto says how a request changes an agent that is there already. As upstream does it, the
-// request replaces everything that this dialect can say, but capabilities only when it names some.
+// request replaces everything that this dialect can say, but capabilities and the model only when it
+// names some: another dialect may need the model that it set.
 // What other dialects can say stays: tools, MCP servers, skills, metadata, the model's settings.
 func mergeInto(in agentRequest) func(stored *core.AgentSpec, given core.AgentSpec) {
 	return func(stored *core.AgentSpec, given core.AgentSpec) {
@@ -96,7 +97,7 @@ func mergeInto(in agentRequest) func(stored *core.AgentSpec, given core.AgentSpe
 		}
 		// The id that this face showed for the agent's own model means that model, even if it is one
 		// that the catalogue cannot find by id.
-		if given.Model.ID != stored.Model.ID && given.Model.ID != "model_"+core.ModelID(stored.Model.ID) {
+		if given.Model.ID != "" && given.Model.ID != stored.Model.ID && given.Model.ID != "model_"+core.ModelID(stored.Model.ID) {
 			stored.Model = given.Model
 		}
 	}

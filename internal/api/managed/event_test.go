@@ -293,7 +293,7 @@ func TestSessionStartsWithItsFirstEvents(t *testing.T) {
 	until(t, c.watch(t, "/sessions/"+sess["id"].(string)+"/events/stream"), "session.status_idle")
 }
 
-func TestRosterIsShownInFullInSessions(t *testing.T) {
+func TestRosterIsPinnedAndItsSessionsAreRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	c := claude(s)
@@ -308,15 +308,7 @@ func TestRosterIsShownInFullInSessions(t *testing.T) {
 		t.Errorf("roster (-want +got):\n%s", d)
 	}
 	env := c.must(t, "POST", "/environments", `{"name":"box"}`)["id"].(string)
-	a := c.do(t, "POST", "/sessions", `{"agent":"`+lead+`","environment_id":"`+env+`"}`)
-	if a.status != 200 {
-		t.Fatalf("session = %d %s", a.status, a.raw)
-	}
-	agents, _ := dig(a.body, "agent", "multiagent", "agents").([]any)
-	if len(agents) != 3 || dig(agents[0], "system") != "v1" || dig(agents[0], "multiagent") != nil || dig(agents[1], "id") != lead || dig(agents[2], "type") != "advisor" {
-		t.Errorf("roster of the session = %v", agents)
-	}
-	if m, there := agents[0].(map[string]any)["multiagent"]; there {
-		t.Errorf("a member has a roster: %v", m)
+	if a := c.do(t, "POST", "/sessions", `{"agent":"`+lead+`","environment_id":"`+env+`"}`); a.status != 400 || !strings.Contains(a.raw, "coordinates other agents") {
+		t.Errorf("session of a coordinator = %d %s", a.status, a.raw)
 	}
 }

@@ -111,7 +111,11 @@ func (f *Face) dispatch(table methods, fixed *Flavour) http.Handler {
 		if fl == nil {
 			fl = flavourOf(r)
 		}
-		rt, ok := table[r.Method]
+		method := r.Method
+		if method == http.MethodHead { // the server drops the body
+			method = http.MethodGet
+		}
+		rt, ok := table[method]
 		if ok && rt.in(fl) {
 			f.serve(w, r, fl, rt)
 			return

@@ -104,7 +104,7 @@ func startWith(t *testing.T, o options, steps ...fake.Step) *server {
 		Node: "test", BackoffBase: time.Millisecond, MaxAttempts: 2,
 	}))
 	s.run(t, dispatcher)
-	s.sessions = session.New(db, s.models, wires, dispatcher, now)
+	s.sessions = session.New(db, s.models, catalog.New(db, s.models, tools, now), wires, dispatcher, now)
 	var keys core.IdempotencyStore = db
 	if o.keys != nil {
 		keys = o.keys(db)

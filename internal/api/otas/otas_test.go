@@ -80,7 +80,7 @@ func setup(t *testing.T, origins ...string) *world {
 	// Agents of this face name no model, and sessions of this face run no turns: neither service needs
 	// the ports that are nil here.
 	w.catalog = catalog.New(db, nil, nil, w.clock.now)
-	w.sessions = session.New(db, nil, nil, nil, w.clock.now)
+	w.sessions = session.New(db, nil, nil, nil, nil, w.clock.now)
 	face := otas.New(otas.Deps{Identity: w.identity, Agents: w.catalog, Sessions: w.sessions, Log: log, Origins: origins})
 	mux := http.NewServeMux()
 	face.Mount(mux)
