@@ -22,12 +22,18 @@ const (
 // Model implements core.Models. In short: a name of the catalogue goes to its vendor; without a key
 // for that vendor to the --model-url server; without any vendor at all to the demo model. Unknown
 // names go to the --model-url server under their own name. Empty and "default" ask for the system
-// default; the Model's Name is then that of the model chosen.
+// default; the Model's Name is then that of the model chosen. The ids of Everruns' published examples
+// ("model_" and the digits) are names too.
 //
 // Errors: Invalid ("model_not_available").
 func (c *Catalogue) Model(name string) (core.Model, error) {
 	if _, listed := c.byName[name]; name == "" || name == nameDefault && !listed {
 		return c.systemDefault()
+	}
+	if known, ok := wellKnown[strings.TrimPrefix(name, "model_")]; ok && strings.HasPrefix(name, "model_") {
+		m, err := c.Model(known)
+		m.Name = name // kept as it was given, so that it goes on to mean the default of the day
+		return m, err
 	}
 	m, err := c.resolve(name)
 	if err == nil {

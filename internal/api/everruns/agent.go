@@ -67,7 +67,7 @@ func (f *Face) agentSpec(in agentRequest) (core.AgentSpec, error) {
 }
 
 // modelName finds the name behind default_model_id, which is a model_ id or a name. An id that is not
-// in the catalogue stays as it is, so that the catalogue's own error says so. Empty: none was given.
+// that of a name stays as it is: the catalogue knows the ids of the published examples, and refuses others. Empty: none was given.
 func (f *Face) modelName(in agentRequest) string {
 	given := text(in.DefaultModelID)
 	if in.DefaultModelID == nil {
@@ -77,7 +77,7 @@ func (f *Face) modelName(in agentRequest) string {
 		}
 	}
 	if digits, isID := strings.CutPrefix(given, "model_"); isID {
-		if m, ok := f.models.ModelByID(digits); ok {
+		if m, ok := f.models.ModelByID(digits); ok && core.ModelID(m.Name) == digits {
 			return m.Name
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/reeve-ai/reeve/internal/api/httpio"
@@ -105,7 +106,10 @@ func agentOf(a core.Agent) agentBody {
 		b.Description = &a.Description
 	}
 	if a.Model.ID != "" {
-		id := "model_" + core.ModelID(a.Model.ID)
+		id := a.Model.ID
+		if !strings.HasPrefix(id, "model_") { // one that was given as an id is shown as it was given
+			id = "model_" + core.ModelID(id)
+		}
 		b.DefaultModelID = &id
 	}
 	for i, c := range a.Capabilities {
