@@ -45,6 +45,9 @@ type FollowOptions struct {
 	Recent time.Duration
 	// Deltas passes deltas on, besides events.
 	Deltas bool
+	// Ready is called once, before anything is yielded, when the watch stands: from then on nothing is
+	// missed, deltas included. An error from it ends the watch without a word. It may be nil.
+	Ready func() error
 }
 
 // Feed is one thing that a watcher is told: exactly one field is set.
@@ -81,6 +84,9 @@ func (s *Service) Follow(ctx context.Context, by core.Principal, id core.Session
 				yield(Feed{}, err)
 				return
 			}
+		}
+		if opts.Ready != nil && opts.Ready() != nil {
+			return
 		}
 		f.run(ctx)
 	}
@@ -173,6 +179,10 @@ func (f *follower) read(ctx context.Context) bool {
 		}
 		if len(events) == 0 {
 			return f.exists(ctx, err)
+		}
+		// The deltas of what was read were published before it was committed: they go first.
+		if !f.drain() {
+			return false
 		}
 		for i := range events {
 			if t := events[i].Type; t == core.EventAgentMessage || t == core.EventAgentThinking {

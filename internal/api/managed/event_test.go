@@ -311,4 +311,43 @@ func TestRosterIsPinnedAndItsSessionsAreRefused(t *testing.T) {
 	if a := c.do(t, "POST", "/sessions", `{"agent":"`+lead+`","environment_id":"`+env+`"}`); a.status != 400 || !strings.Contains(a.raw, "coordinates other agents") {
 		t.Errorf("session of a coordinator = %d %s", a.status, a.raw)
 	}
+	// The store may hold one all the same; its snapshot shows the members in full, at their pinned versions.
+	stored, err := s.db.Agent(t.Context(), s.admin.Project, core.AgentID(strings.TrimPrefix(lead, "agent_")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sess := core.Session{
+		Project: s.admin.Project, ID: core.NewID[core.SessionID](), Origin: core.OriginManaged, Agent: stored.ID, AgentVersion: 1,
+		Snapshot: &stored.AgentSpec, Environment: core.EnvironmentID(strings.TrimPrefix(env, "env_")), Metadata: map[string]string{},
+		Status: core.StatusIdle, CreatedAt: stored.CreatedAt, UpdatedAt: stored.CreatedAt,
+	}
+	if err := s.db.CreateSession(t.Context(), sess); err != nil {
+		t.Fatal(err)
+	}
+	agents, _ := dig(c.must(t, "GET", "/sessions/"+string(sess.ID), ""), "agent", "multiagent", "agents").([]any)
+	if len(agents) != 3 || dig(agents[0], "system") != "v1" || dig(agents[1], "id") != lead || dig(agents[2], "type") != "advisor" {
+		t.Fatalf("roster of the session = %v", agents)
+	}
+	if m, there := agents[0].(map[string]any)["multiagent"]; there {
+		t.Errorf("a member has a roster: %v", m)
+	}
+}
+
+// TestObservedSessionsAreListed: the agent runs elsewhere, so its session froze none and has no environment.
+func TestObservedSessionsAreListed(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	agent := claude(s).agent(t, `,"system":"S"`)
+	by := core.Principal{Kind: core.PrincipalAgent, Project: s.admin.Project, Agent: core.AgentID(strings.TrimPrefix(agent, "agent_"))}
+	sess, err := s.sessions.Observe(t.Context(), by, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []client{claude(s), qoder(s)} {
+		got := dig(c.must(t, "GET", "/sessions", ""), "data", 0)
+		if dig(got, "agent", "id") != agent || dig(got, "agent", "system") != "S" || dig(got, "environment_id") != nil || dig(got, "status") != "running" {
+			t.Errorf("session = %v", got)
+		}
+		c.refused(t, c.do(t, "POST", "/sessions/"+string(sess.ID)+"/events", message("hi")), 400, "invalid_request_error")
+	}
 }

@@ -20,9 +20,6 @@ const recent = 10 * time.Second
 // patience is how long a stream that goes on behind a turn waits for the next one (goOn).
 const patience = 2 * time.Second
 
-// fillPage is how many events are read at a time to fill a gap.
-const fillPage = 500
-
 // maxLate is how many deltas may come behind their finished event: as many as wait for one watcher
 // (internal/bus).
 const maxLate = 64
@@ -59,13 +56,15 @@ func (f *Face) serveStream(w http.ResponseWriter, c *call) {
 	if want.opts.Tail {
 		told = f.told.behind(watcherOf(c, want.session.ID), f.now())
 	}
-	out, err := httpio.StartStream(w)
-	if err != nil {
-		return // the client is gone
-	}
 	s := &stream{
-		translator: translator{f: f, c: c, session: want.session}, out: out, deltas: want.deltas, skip: want.behind,
-		sure: want.session.LastSeq, begun: map[core.EventID]bool{},
+		translator: translator{f: f, c: c, session: want.session}, w: w, deltas: want.deltas, skip: want.behind,
+		begun: map[core.EventID]bool{},
+	}
+	want.opts.Ready = func() (err error) { // clients take the headers as "subscribed"
+		if s.out == nil {
+			s.out, err = httpio.StartStream(w)
+		}
+		return err
 	}
 	if told > 0 {
 		if !s.goOn(c.Context(), want.opts, told) {
@@ -85,7 +84,7 @@ func (s *stream) goOn(ctx context.Context, opts session.FollowOptions, told int6
 	defer cancel()
 	s.waiting = time.AfterFunc(patience, cancel)
 	defer s.waiting.Stop()
-	opts.Tail, opts.After, s.sure = false, told, told
+	opts.Tail, opts.After = false, told
 	s.run(quiet, s.f.sessions.Follow(quiet, s.c.by, s.session.ID, opts))
 	return quiet.Err() != nil && ctx.Err() == nil
 }
@@ -130,9 +129,9 @@ func (f *Face) watch(c *call) (watch, error) {
 // stream is one watcher's connection.
 type stream struct {
 	translator
-	out     *httpio.Stream
+	w       http.ResponseWriter
+	out     *httpio.Stream        // nil: not begun
 	deltas  []string              // the types that previews are wanted of
-	sure    int64                 // nothing behind this Seq may be left out; -1: it was seen to
 	skip    place                 // this form, and those of the same event before it, were told before
 	begun   map[core.EventID]bool // previews that have begun
 	ended   []core.EventID        // the last events that were sent whole, at most maxLate
@@ -145,7 +144,7 @@ func (s *stream) run(ctx context.Context, feeds func(func(session.Feed, error) b
 	for feed, err := range feeds {
 		over := false
 		switch {
-		case core.KindOf(err) == core.NotFound && err != nil: // deleted since the headers went out
+		case core.KindOf(err) == core.NotFound && s.out != nil: // deleted while it was watched
 			over, err = s.feed(session.Feed{Deleted: true})
 		case err == nil:
 			over, err = s.feed(feed)
@@ -165,6 +164,10 @@ func (s *stream) fail(err error) {
 	if s.c.Context().Err() != nil {
 		return
 	}
+	if s.out == nil { // not begun: it is an answer as any other
+		s.f.fail(s.w, s.c.Request, s.c.fl, err)
+		return
+	}
 	a := s.f.failed(s.c, err)
 	s.out.Event("", "error", a.body)
 	_ = s.out.Flush() // it was the last word anyway
@@ -174,9 +177,6 @@ func (s *stream) fail(err error) {
 func (s *stream) feed(feed session.Feed) (over bool, err error) {
 	switch {
 	case feed.Event != nil:
-		if err := s.fill(*feed.Event); err != nil {
-			return true, err
-		}
 		return s.event(*feed.Event)
 	case feed.Delta != nil:
 		s.delta(*feed.Delta)
@@ -190,30 +190,6 @@ func (s *stream) feed(feed session.Feed) (over bool, err error) {
 		return true, nil
 	}
 	return false, nil
-}
-
-// fill writes what came between the headers, from which on a client relies on being told, and the first
-// event that follows.
-func (s *stream) fill(first core.Event) error {
-	for s.sure >= 0 && s.sure < first.Seq-1 {
-		events, err := s.f.sessions.Events(s.c.Context(), s.c.by, s.session.ID, core.EventQuery{After: s.sure, Limit: fillPage})
-		if err != nil {
-			return err
-		}
-		if len(events) == 0 {
-			break // deleted meanwhile
-		}
-		for _, e := range events {
-			if s.sure = e.Seq; e.Seq >= first.Seq {
-				break
-			}
-			if _, err := s.event(e); err != nil {
-				return err
-			}
-		}
-	}
-	s.sure = -1
-	return nil
 }
 
 // event writes an event of the log in all its forms.
