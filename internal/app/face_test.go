@@ -150,8 +150,10 @@ func TestForeignProjectIsNeverSeen(t *testing.T) {
 		{http.MethodGet, "/api/v1/agents/agent_" + bare(theirAgent), nil, []string{"Authorization", srv.Token}, 404},
 		{http.MethodGet, "/api/v1/cloud/agents/agent_" + bare(theirAgent), nil, []string{"Authorization", "Bearer " + srv.Token}, 404},
 		{http.MethodPost, "/v1/sessions", map[string]any{"agent": "agent_" + bare(theirAgent), "environment_id": env}, nil, 400},
-		{http.MethodPost, "/v1/agents", map[string]any{"name": "x", "model": apptest.Model, "tools": apptest.Toolset,
-			"multiagent": map[string]any{"type": "coordinator", "agents": []any{"agent_" + bare(theirAgent)}}}, nil, 400},
+		{http.MethodPost, "/v1/agents", map[string]any{
+			"name": "x", "model": apptest.Model, "tools": apptest.Toolset,
+			"multiagent": map[string]any{"type": "coordinator", "agents": []any{"agent_" + bare(theirAgent)}},
+		}, nil, 400},
 		{http.MethodGet, "/api/agent/v1/sessions/list/?agent_id=" + sess.Agent[6:], nil, theirs, 403},
 		{http.MethodPost, "/api/agent/v1/agents/key/create/", map[string]any{"agent_id": sess.Agent[6:]}, theirs, 404},
 		{http.MethodPost, "/api/agent/v1/agents/key/revoke/", map[string]any{"agent_key_id": theirKey["id"]}, []string{"X-OTAS-USER-TOKEN", srv.Token}, 404},
@@ -184,8 +186,13 @@ func TestForeignProjectIsNeverSeen(t *testing.T) {
 		method, path string
 		body         any
 	}{
-		{http.MethodGet, "", nil}, {http.MethodPost, "", map[string]any{"title": "x"}}, {http.MethodDelete, "", nil}, {http.MethodPost, "/archive", nil},
-		{http.MethodGet, "/events", nil}, {http.MethodPost, "/events", say}, {http.MethodGet, "/events/stream", nil},
+		{http.MethodGet, "", nil},
+		{http.MethodPost, "", map[string]any{"title": "x"}},
+		{http.MethodDelete, "", nil},
+		{http.MethodPost, "/archive", nil},
+		{http.MethodGet, "/events", nil},
+		{http.MethodPost, "/events", say},
+		{http.MethodGet, "/events/stream", nil},
 	} {
 		if a := srv.Do(t, c.method, "/v1/sessions/"+sess.ID+c.path, c.body, "X-Api-Key", token); a.Status != http.StatusNotFound {
 			t.Errorf("%s of a foreign session%s: %d %s", c.method, c.path, a.Status, a.Raw)

@@ -295,8 +295,10 @@ func TestCustomToolWaitsForItsResult(t *testing.T) {
 		fake.CallTools(fake.Call{Name: "get_weather", Input: `{"city":"Oslo"}`}, fake.Call{Name: "get_weather", Input: `{"city":"Rome"}`}),
 		fake.Say("Cold and warm."))
 	sess := srv.NewSessionOf(t, srv.NewAgent(t, func(a map[string]any) {
-		a["tools"] = []any{map[string]any{"type": "custom", "name": "get_weather", "description": "Weather of a city.",
-			"input_schema": map[string]any{"type": "object", "properties": map[string]any{"city": map[string]any{"type": "string"}}}}}
+		a["tools"] = []any{map[string]any{
+			"type": "custom", "name": "get_weather", "description": "Weather of a city.",
+			"input_schema": map[string]any{"type": "object", "properties": map[string]any{"city": map[string]any{"type": "string"}}},
+		}}
 	}))
 	sess.Send(t, "Weather?")
 	events := sess.UntilIdle(t)
@@ -333,8 +335,10 @@ func TestAskedToolRunsOnlyWhenAllowed(t *testing.T) {
 		fake.CallTools(fake.Call{Name: "bash", Input: `{"command":"echo yes > ran.txt"}`}, fake.Call{Name: "bash", Input: `{"command":"echo no > ran2.txt"}`}),
 		fake.CallTool("glob", `{"pattern":"ran*"}`), fake.Say("done"))
 	sess := srv.NewSessionOf(t, srv.NewAgent(t, func(a map[string]any) {
-		a["tools"] = []any{map[string]any{"type": "agent_toolset_20260401",
-			"configs": []any{map[string]any{"name": "bash", "permission_policy": map[string]any{"type": "always_ask"}}}}}
+		a["tools"] = []any{map[string]any{
+			"type":    "agent_toolset_20260401",
+			"configs": []any{map[string]any{"name": "bash", "permission_policy": map[string]any{"type": "always_ask"}}},
+		}}
 	}))
 	sess.Send(t, "Run both.")
 	uses := apptest.Find(sess.UntilIdle(t), "agent.tool_use")

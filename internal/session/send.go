@@ -35,7 +35,7 @@ type accepted struct {
 	events    []core.Event
 	lease     core.Lease
 	leased    bool
-	interrupt bool
+	interrupt int64 // Seq of the last interrupt in events; 0: none that has to be looked at
 }
 
 // Send appends the caller's input and marks that its thread owes a turn. One transaction does both: if
@@ -83,9 +83,9 @@ func (s *Service) Send(ctx context.Context, by core.Principal, id core.SessionID
 func (s *Service) announce(id core.SessionID, took accepted) {
 	switch {
 	case took.leased:
-		s.dispatch.Start(took.lease) // this run finds the interrupt: ringing could only hit what comes behind it
-	case took.interrupt:
-		s.dispatch.Interrupt(id)
+		s.dispatch.Start(took.lease) // this run looks for interrupts before all
+	case took.interrupt > 0:
+		s.dispatch.Interrupt(id, took.interrupt)
 	}
 	if len(took.events) > 0 {
 		s.bus.Wake(id)
@@ -103,24 +103,22 @@ func (s *Service) accept(ctx context.Context, tx core.Store, sess *core.Session,
 	idle := sess.Status == core.StatusIdle
 	moot := idle && len(waiting) == 0 // nothing runs and nothing waits: an interrupt is done with at once
 	drafts := make([]core.Draft, 0, len(in)+2)
-	var took accepted
-	due := false
+	due, interrupted := false, -1 // the last interrupt in in that is not moot
 	for i, input := range in {
 		d, err := draftOf(ctx, tx, *sess, indexed("events", i), input, &waiting)
 		if err != nil {
 			return accepted{}, err
 		}
 		d.Thread = thread
-		if input.Interrupt != nil {
-			d.Queued = !moot
-			took.interrupt = !moot
+		if input.Interrupt != nil && !moot {
+			d.Queued, interrupted = true, i
 		}
 		drafts = append(drafts, d)
 		due = due || input.Message != nil || input.Interrupt != nil && len(waiting) > 0
 	}
 	answered := len(waitingFor(*sess)) - len(waiting)
 	// While tool uses wait for the client, messages wait too: every vendor wants the results first.
-	due = idle && (answered > 0 && len(waiting) == 0 || due && (len(waiting) == 0 || took.interrupt))
+	due = idle && (answered > 0 && len(waiting) == 0 || due && (len(waiting) == 0 || interrupted >= 0))
 	switch {
 	case due:
 		drafts = append(drafts, core.NewDraft(thread, core.NewID[core.TurnID](), core.EventStatusRunning, nil))
@@ -142,7 +140,10 @@ func (s *Service) accept(ctx context.Context, tx core.Store, sess *core.Session,
 		return accepted{}, err
 	}
 	sess.LastSeq = events[len(events)-1].Seq
-	took.events = events[:len(in)]
+	took := accepted{events: events[:len(in)]}
+	if interrupted >= 0 {
+		took.interrupt = events[interrupted].Seq
+	}
 	if due {
 		took.lease, took.leased, err = tx.OweTurn(ctx, sess.Project, sess.ID, thread, s.dispatch.Node(), now, s.dispatch.LeaseUntil(now))
 	}

@@ -25,8 +25,8 @@ type Dispatcher interface {
 	LeaseUntil(now time.Time) time.Time
 	// Start takes over a lease. It does not block.
 	Start(lease core.Lease)
-	// Interrupt makes whoever runs this session's turn look at its queue at once.
-	Interrupt(session core.SessionID)
+	// Interrupt makes whoever runs this session's turn look at once at the interrupt with this Seq.
+	Interrupt(session core.SessionID, seq int64)
 }
 
 // Definitions judges what agents are made of.

@@ -36,13 +36,15 @@ func build(t *testing.T) *house {
 	need(t, err)
 	t.Cleanup(func() { need(t, db.Close()) })
 	h := &house{db: db, bus: bus.New()}
-	h.Service = session.New(reads{db, h}, nil, h.bus, idleNode{h}, now)
+	h.Service = session.New(reads{db, h}, nil, nil, h.bus, idleNode{h}, now)
 	ctx, at := t.Context(), now()
 	p := core.Project{ID: core.NewID[core.ProjectID](), Name: "P", Active: true, CreatedAt: at, UpdatedAt: at}
 	need(t, db.CreateProject(ctx, p))
 	h.by = core.Principal{Kind: core.PrincipalToken, Project: p.ID, Role: core.RoleAdmin}
-	h.sess = core.Session{Project: p.ID, ID: core.NewID[core.SessionID](), Origin: core.OriginManaged, Metadata: map[string]string{},
-		Status: core.StatusIdle, CreatedAt: at, UpdatedAt: at}
+	h.sess = core.Session{
+		Project: p.ID, ID: core.NewID[core.SessionID](), Origin: core.OriginManaged, Metadata: map[string]string{},
+		Status: core.StatusIdle, CreatedAt: at, UpdatedAt: at,
+	}
 	need(t, db.CreateSession(ctx, h.sess))
 	return h
 }
@@ -81,7 +83,7 @@ func (n idleNode) Node() string                     { return "node" }
 func (n idleNode) Admit() error                     { return n.h.full }
 func (idleNode) LeaseUntil(now time.Time) time.Time { return now.Add(time.Minute) }
 func (idleNode) Start(core.Lease)                   {}
-func (idleNode) Interrupt(core.SessionID)           {}
+func (idleNode) Interrupt(core.SessionID, int64)    {}
 
 func need(t *testing.T, err error) {
 	t.Helper()

@@ -111,8 +111,13 @@ func TestTurnSurvivesACutAfterAnyTransaction(t *testing.T) {
 		{"tools and a retry", []fake.Step{fake.Fail(busy)}, []session.Input{message("use once again once nothing")}, nil, 1, 1},
 		{"the client is asked", nil, []session.Input{message("use once asked ask_me asked")}, nil, 1, 3},
 		{"a message meanwhile", nil, []session.Input{message("use again once")}, []session.Input{message("and another")}, 0, 2},
-		{"an interrupt meanwhile", []fake.Step{fake.Block(nil)}, []session.Input{message("use again once")},
-			[]session.Input{{Interrupt: &core.Interrupt{}}, message("use once asked")}, 0, 4},
+		{
+			"an interrupt meanwhile",
+			[]fake.Step{fake.Block(nil)},
+			[]session.Input{message("use again once")},
+			[]session.Input{{Interrupt: &core.Interrupt{}}, message("use once asked")},
+			0, 4,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -50,8 +50,10 @@ func (d *Dispatcher) Admit() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.active) >= d.runner.opts.MaxWaiting {
-		return &core.Error{Kind: core.RateLimited, Code: "too_many_turns", RetryAfter: time.Second,
-			Message: "this server runs as many turns as it can hold: try again in a second"}
+		return &core.Error{
+			Kind: core.RateLimited, Code: "too_many_turns", RetryAfter: time.Second,
+			Message: "this server runs as many turns as it can hold: try again in a second",
+		}
 	}
 	return nil
 }
@@ -63,13 +65,13 @@ func (d *Dispatcher) Running() int {
 	return len(d.active)
 }
 
-// Interrupt makes this node's run of the session, if there is one, look at its queue at once. A run on
-// another node sees it before its next step.
-func (d *Dispatcher) Interrupt(id core.SessionID) {
+// Interrupt makes this node's run of the session, if there is one, look at once at the interrupt with
+// this Seq. A run on another node sees it before its next step.
+func (d *Dispatcher) Interrupt(id core.SessionID, seq int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if j := d.active[core.PrimaryThread(id)]; j != nil {
-		j.alarm.ring()
+		j.alarm.ring(seq)
 	}
 }
 

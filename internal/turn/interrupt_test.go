@@ -56,3 +56,59 @@ func TestInterruptAtAnyMomentEndsTheTurn(t *testing.T) {
 		})
 	}
 }
+
+// A turn may wait long before it runs: for a slot, or for a node to claim it. The interrupt that comes
+// meanwhile is for the message that the turn began with; what came after that message waits for the next.
+func TestInterruptStopsATurnThatHasNotBegunToRun(t *testing.T) {
+	t.Parallel()
+	h := build(t, reactor(), nil)
+	n := h.open(h.db, turn.Options{})
+	n.send(t, message("stop this"))
+	n.send(t, session.Input{Interrupt: &core.Interrupt{}})
+	end := n.run(t)
+	after, stop := n.untilIdle(t, 0)
+	if stop.Type != core.StopInterrupted || len(h.fake.Requests()) != 0 {
+		t.Errorf("ended with %s after %d model calls", stop.Type, len(h.fake.Requests()))
+	}
+	end()
+	n = h.open(h.db, turn.Options{}) // not run yet
+	n.send(t, message("stop this too"))
+	n.send(t, message("but do this"), session.Input{Interrupt: &core.Interrupt{}})
+	n.run(t)
+	after, first := n.untilIdle(t, after)
+	_, second := n.untilIdle(t, after)
+	if first.Type != core.StopInterrupted || second.Type != core.StopEndTurn || len(h.fake.Requests()) != 1 {
+		t.Fatalf("ended with %s, %s, after %d model calls", first.Type, second.Type, len(h.fake.Requests()))
+	}
+	var heard []string
+	for _, p := range h.fake.Requests()[0].Messages[0].Parts {
+		heard = append(heard, p.Block.Text)
+	}
+	if want := []string{"stop this", "stop this too", "but do this"}; !slices.Equal(heard, want) {
+		t.Errorf("the model heard %q, want %q", heard, want)
+	}
+}
+
+// Who accepted an interrupt rings after the commit, and may be late: the run has found the interrupt by
+// itself then, and asks the model something else.
+func TestLateBellDoesNotStopTheNextModelCall(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	h := build(t, fake.New(fake.Block(nil), fake.Block(release).And(fake.Say("done"))), nil)
+	n := h.open(h.db, turn.Options{})
+	n.run(t)
+	n.send(t, message("stop this"))
+	<-h.fake.Waiting()
+	n.send(t, session.Input{Interrupt: &core.Interrupt{}}, message("do this"))
+	<-h.fake.Waiting()
+	for _, e := range h.log(t) {
+		if e.Type == core.EventUserInterrupt {
+			n.Interrupt(h.sess.ID, e.Seq)
+		}
+	}
+	close(release)
+	after, _ := n.untilIdle(t, 0)
+	if _, stop := n.untilIdle(t, after); stop.Type != core.StopEndTurn || len(h.fake.Requests()) != 2 {
+		t.Errorf("ended with %s after %d model calls, want end_turn after 2", stop.Type, len(h.fake.Requests()))
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -79,6 +80,7 @@ func (v *run) load(ctx context.Context) error {
 	if v.sess, err = v.store.Session(ctx, v.lease.Project, v.lease.Session); err != nil {
 		return fmt.Errorf("load session %s: %w", v.lease.Session, err)
 	}
+	v.alarm.hear(v.sess.LastSeq) // the run looks at what waits before it does anything that can be interrupted
 	if v.sess.Snapshot == nil {
 		return brokenError{fmt.Errorf("session %s has no agent", v.sess.ID)}
 	}
@@ -150,14 +152,15 @@ func (v *run) write(ctx context.Context, decide func(tx core.Store) ([]core.Draf
 
 // next takes up what came in and decides what to do, in one transaction.
 func (v *run) next(ctx context.Context) (action, error) {
-	v.alarm.clear() // before the queue is read: an interrupt that comes later rings again
 	var act action
+	var heard int64
 	err := v.write(ctx, func(tx core.Store) ([]core.Draft, error) {
 		queue, err := tx.QueuedEvents(ctx, v.lease.Project, v.lease.Session, v.lease.Thread)
 		if err != nil {
 			return nil, err
 		}
 		v.t.await(queue)
+		heard = newestInterrupt(queue)
 		var drafts []core.Draft
 		act, drafts, err = v.decide(ctx, tx, queue)
 		return drafts, err
@@ -165,6 +168,7 @@ func (v *run) next(ctx context.Context) (action, error) {
 	if err != nil {
 		return 0, err
 	}
+	v.alarm.hear(heard) // what came after the queue was read has a greater Seq, and rings
 	switch act {
 	case again:
 		v.sess, err = v.store.Session(ctx, v.lease.Project, v.lease.Session)
@@ -177,7 +181,7 @@ func (v *run) next(ctx context.Context) (action, error) {
 // decide is the order of things: an interrupt before all, then answers to tool uses, then the tools,
 // then messages, then the model.
 func (v *run) decide(ctx context.Context, tx core.Store, queue []core.Event) (action, []core.Draft, error) {
-	q := sortQueue(queue)
+	q := sortQueue(queue, v.t.begun)
 	if len(q.interrupts) > 0 {
 		return v.interrupted(ctx, tx, q)
 	}
@@ -205,8 +209,10 @@ func (v *run) decide(ctx context.Context, tx core.Store, queue []core.Event) (ac
 		return done, d, err
 	}
 	if v.t.steps >= v.opts.MaxSteps {
-		d, err := v.giveUp(ctx, tx, core.SessionError{Type: core.ModelUnknown, Retry: "exhausted",
-			Message: fmt.Sprintf("the turn was stopped after %d steps", v.opts.MaxSteps)}, core.StopMaxSteps)
+		d, err := v.giveUp(ctx, tx, core.SessionError{
+			Type: core.ModelUnknown, Retry: "exhausted",
+			Message: fmt.Sprintf("the turn was stopped after %d steps", v.opts.MaxSteps),
+		}, core.StopMaxSteps)
 		return done, append(drafts, d...), err
 	}
 	if v.sess.Status != core.StatusRunning { // an earlier run died while it waited to try again
@@ -219,10 +225,17 @@ func (v *run) decide(ctx context.Context, tx core.Store, queue []core.Event) (ac
 }
 
 // queue is unprocessed input by kind, oldest first.
-type queue struct{ messages, confirmations, interrupts []core.EventID }
+type queue struct {
+	messages, confirmations, interrupts []core.EventID
+	stopped                             []core.EventID // messages that an interrupt keeps from being answered
+}
 
-func sortQueue(events []core.Event) queue {
+// sortQueue sorts the input of a turn that began at a Seq. The messages that it began with are part of
+// it, so an interrupt that came later ends it for them too, even if the run was not quick enough to take
+// them up: the client cannot know that. Messages that came since wait for the next turn.
+func sortQueue(events []core.Event, begun int64) queue {
 	var q queue
+	interrupted := newestInterrupt(events) > begun
 	for _, e := range events {
 		switch e.Type {
 		case core.EventUserInterrupt:
@@ -230,10 +243,24 @@ func sortQueue(events []core.Event) queue {
 		case core.EventUserToolConfirmation:
 			q.confirmations = append(q.confirmations, e.ID)
 		default:
-			q.messages = append(q.messages, e.ID)
+			if interrupted && e.Seq < begun {
+				q.stopped = append(q.stopped, e.ID)
+			} else {
+				q.messages = append(q.messages, e.ID)
+			}
 		}
 	}
 	return q
+}
+
+// newestInterrupt returns the Seq of the last interrupt among events, or 0.
+func newestInterrupt(events []core.Event) int64 {
+	for _, e := range slices.Backward(events) {
+		if e.Type == core.EventUserInterrupt {
+			return e.Seq
+		}
+	}
+	return 0
 }
 
 // takeUp marks input as processed and drafts its place in the log.
@@ -261,8 +288,8 @@ func (v *run) openUses() (ours []*use, theirs []core.EventID) {
 	return ours, theirs
 }
 
-// interrupted ends the turn: every open tool use gets a result, so that the conversation stays whole.
-// Messages that waited behind the interrupt begin the next turn at once.
+// interrupted ends the turn: every open tool use gets a result, and what the turn began with its place,
+// so that the conversation stays whole. Messages that waited begin the next turn at once.
 func (v *run) interrupted(ctx context.Context, tx core.Store, q queue) (action, []core.Draft, error) {
 	drafts, err := v.takeUp(ctx, tx, append(q.interrupts, q.confirmations...))
 	if err != nil {
@@ -274,6 +301,13 @@ func (v *run) interrupted(ctx context.Context, tx core.Store, q queue) (action, 
 			text = "The user interrupted. Whether this ran, and how far, is unknown."
 		}
 		drafts = append(drafts, v.result(u, core.ToolOutput{Content: core.Text(text), IsError: true}, 0))
+	}
+	if len(q.stopped) > 0 {
+		d, err := v.takeUp(ctx, tx, q.stopped)
+		if err != nil {
+			return 0, nil, err
+		}
+		drafts = append(drafts, d...)
 	}
 	if len(q.messages) == 0 {
 		d, err := v.settle(ctx, tx, core.StopReason{Type: core.StopInterrupted})
@@ -332,7 +366,7 @@ func (v *run) giveUp(ctx context.Context, tx core.Store, e core.SessionError, st
 		return nil, err
 	}
 	v.t.await(queued)
-	if q := sortQueue(queued); len(queued) > 0 {
+	if q := sortQueue(queued, 0); len(queued) > 0 { // 0: all messages are taken up in any case
 		ids := append(append(q.interrupts, q.confirmations...), q.messages...)
 		if drafts, err = v.takeUp(ctx, tx, ids); err != nil {
 			return nil, err
@@ -354,8 +388,10 @@ func (r *Runner) abandon(ctx context.Context, lease core.Lease) error {
 		if v.sess, err = tx.Session(ctx, lease.Project, lease.Session); err != nil {
 			return err
 		}
-		drafts, err := v.giveUp(ctx, tx, core.SessionError{Type: core.ModelUnknown, Retry: "exhausted",
-			Message: "the turn failed inside the server; its log holds the cause"}, core.StopRetriesExhausted)
+		drafts, err := v.giveUp(ctx, tx, core.SessionError{
+			Type: core.ModelUnknown, Retry: "exhausted",
+			Message: "the turn failed inside the server; its log holds the cause",
+		}, core.StopRetriesExhausted)
 		if err != nil {
 			return err
 		}
@@ -370,37 +406,40 @@ func (v *run) prompt() string {
 	return strings.TrimSpace(strings.Join(parts, "\n\n"))
 }
 
-// alarm wakes a run that waits for the model. It may ring at any time and from any goroutine.
+// alarm wakes a run that waits for the model. It may ring at any time and from any goroutine, also for
+// an interrupt that the run has found in its queue before.
 type alarm struct {
 	mu     sync.Mutex
-	rung   bool
+	rung   int64                   // Seq of the newest interrupt that it rang for
+	heard  int64                   // Seq up to which the run has taken interrupts up
 	cancel context.CancelCauseFunc // set while something can be interrupted
 }
 
 // errInterrupted is the cause of a model call that a client interrupted.
 var errInterrupted = errors.New("interrupted by the client")
 
-func (a *alarm) ring() {
+func (a *alarm) ring(seq int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.rung = true
-	if a.cancel != nil {
+	a.rung = max(a.rung, seq)
+	if a.cancel != nil && a.rung > a.heard {
 		a.cancel(errInterrupted)
 	}
 }
 
-func (a *alarm) clear() {
+// hear says that the interrupts up to a Seq were taken up: ringing for them wakes nobody.
+func (a *alarm) hear(seq int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.rung = false
+	a.heard = max(a.heard, seq)
 }
 
-// interruptible returns a context that ends when the alarm rings, or has rung since it was cleared.
+// interruptible returns a context that ends when the alarm rings, or has rung unheard.
 func (a *alarm) interruptible(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.rung {
+	if a.rung > a.heard {
 		cancel(errInterrupted)
 	}
 	a.cancel = cancel

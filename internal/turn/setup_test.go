@@ -87,7 +87,10 @@ type node struct {
 
 // open makes a node that runs its turns on a store of the test's own. It does nothing before run.
 func (h *house) open(runs core.Store, opts turn.Options) node {
-	opts.Node, opts.SoftStop, opts.BackoffBase = "node", time.Millisecond, time.Millisecond
+	if opts.Node == "" {
+		opts.Node = "node"
+	}
+	opts.SoftStop, opts.BackoffBase = time.Millisecond, time.Millisecond
 	runner := turn.NewRunner(runs, h.models, h.tools, nil, h.bus, h.now, slog.New(slog.DiscardHandler), opts)
 	d := turn.NewDispatcher(runner)
 	return node{session.New(h.db, h.models, nil, h.bus, d, h.now), d, h}
@@ -174,6 +177,7 @@ func (toolset) Capabilities() []core.Capability           { return nil }
 type counted struct {
 	name       string
 	repeatable bool
+	gate       chan struct{} // if not nil, each run takes a value, and then waits for another
 	runs       atomic.Int64
 }
 
@@ -184,6 +188,10 @@ func (c *counted) Repeatable() bool { return c.repeatable }
 
 func (c *counted) Run(_ context.Context, _ core.ToolEnv, input json.RawMessage) (core.ToolOutput, error) {
 	c.runs.Add(1)
+	if c.gate != nil {
+		<-c.gate
+		<-c.gate
+	}
 	return core.ToolOutput{Content: core.Text(string(input))}, nil
 }
 

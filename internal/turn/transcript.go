@@ -16,6 +16,7 @@ type transcript struct {
 	uses     []*use                      // tool uses without a result, oldest first
 	byID     map[core.EventID]*use       // all of them
 	turn     core.TurnID                 // of the newest session.status_running
+	begun    int64                       // its Seq
 	started  time.Time                   // and its time
 	steps    int                         // answers of the model in that turn
 	openSpan core.EventID                // a model request without its end; empty if none
@@ -107,7 +108,7 @@ func (t *transcript) take(e core.Event) error {
 		return t.takeResult(e)
 	case core.EventStatusRunning:
 		if e.Turn != t.turn { // the same turn also says it after each retry of the model
-			t.turn, t.started, t.steps = e.Turn, e.At, 0
+			t.turn, t.begun, t.started, t.steps = e.Turn, e.Seq, e.At, 0
 		}
 	case core.EventModelRequestStart:
 		t.openSpan, t.openedAt = e.ID, e.At

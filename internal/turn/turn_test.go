@@ -1,7 +1,10 @@
 package turn_test
 
 import (
+	"context"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,4 +145,42 @@ func TestPauseBetweenTriesNeverOverflows(t *testing.T) {
 		end()
 		need(t, h.db.Close())
 	})
+}
+
+// hanging is the store of a node that may hang: then it cannot keep its leases.
+type hanging struct {
+	core.Store
+	hangs atomic.Bool
+}
+
+func (s *hanging) ExtendLeases(ctx context.Context, leases []core.Lease, until time.Time) ([]core.Lease, error) {
+	if s.hangs.Load() {
+		return nil, errCut
+	}
+	return s.Store.ExtendLeases(ctx, leases, until)
+}
+
+func TestNodeThatLostItsLeaseWritesNothingMore(t *testing.T) {
+	t.Parallel()
+	slow := &counted{name: "slow", gate: make(chan struct{})}
+	h := build(t, reactor(), toolset{slow})
+	store := &hanging{Store: h.db}
+	hangs := h.open(store, turn.Options{Node: "hangs"})
+	hangs.run(t)
+	hangs.send(t, message("use slow"))
+	slow.gate <- struct{}{} // it runs
+	store.hangs.Store(true)
+	h.skew.Add(int64(time.Hour))
+	other := h.open(h.db, turn.Options{Node: "other"})
+	other.run(t)
+	after, stop := other.untilIdle(t, 0)
+	slow.gate <- struct{}{} // it ends, on a node that thinks that the turn is its own
+	for hangs.Running() > 0 {
+		runtime.Gosched()
+	}
+	checkLog(t, h, 0, 1, 1)
+	log := h.log(t)
+	if stop.Type != core.StopEndTurn || log[len(log)-1].Seq != after || slow.runs.Load() != 1 {
+		t.Errorf("ended with %s at %d of %d, the tool ran %d times", stop.Type, after, log[len(log)-1].Seq, slow.runs.Load())
+	}
 }

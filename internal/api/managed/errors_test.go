@@ -15,8 +15,10 @@ func TestEveryKindOfErrorHasItsBodyInBothFlavours(t *testing.T) {
 		for _, kind := range core.Kinds {
 			t.Run(fmt.Sprintf("%s %s", fl.name, kind), func(t *testing.T) {
 				t.Parallel()
-				err := &core.Error{Kind: kind, Code: "some_code", Field: "name", Message: "shown to clients", RetryAfter: 1200 * time.Millisecond,
-					Err: fmt.Errorf("secret: /var/lib/reeve")}
+				err := &core.Error{
+					Kind: kind, Code: "some_code", Field: "name", Message: "shown to clients", RetryAfter: 1200 * time.Millisecond,
+					Err: fmt.Errorf("secret: /var/lib/reeve"),
+				}
 				a := fl.failure("req_1", fmt.Errorf("while doing: %w", err))
 				if a.status < 400 || a.status > 599 {
 					t.Errorf("status = %d", a.status)

@@ -301,7 +301,8 @@ func TestRosterIsPinnedAndItsSessionsAreRefused(t *testing.T) {
 	lead := c.agent(t, `,"tools":[{"type":"agent_toolset_20260401"}],"multiagent":{"type":"coordinator","agents":[{"type":"advisor","model":"thinker"},"`+member+`",{"type":"self"}]}`)
 	c.must(t, "POST", "/agents/"+member, `{"system":"v2"}`)
 	want := []any{
-		map[string]any{"type": "agent", "id": member, "version": 1.0}, map[string]any{"type": "agent", "id": lead, "version": 1.0},
+		map[string]any{"type": "agent", "id": member, "version": 1.0},
+		map[string]any{"type": "agent", "id": lead, "version": 1.0},
 		map[string]any{"type": "advisor", "model": "thinker"},
 	}
 	if d := cmp.Diff(any(want), dig(c.must(t, "GET", "/agents/"+lead, ""), "multiagent", "agents")); d != "" {

@@ -117,22 +117,40 @@ func TestFormsOfToolsAndStops(t *testing.T) {
 		uses map[core.EventID]core.ToolsetKind
 		want string // behind id and processed_at
 	}{
-		{"builtin", Claude, event(core.EventAgentToolUse, core.ToolUse{Kind: core.ToolsetBuiltin, Name: "web_fetch", Input: []byte(`{"url":"x"}`), Permission: "ask"}), nil,
-			`{"id":"sevt_0198c1d2000070008000000000000001","type":"agent.tool_use","processed_at":null,"name":"web_fetch","input":{"url":"x"},"evaluated_permission":"ask"}`},
-		{"builtin with Qoder", Qoder, event(core.EventAgentToolUse, core.ToolUse{Kind: core.ToolsetBuiltin, Name: "web_fetch", Input: []byte(`{}`), Permission: "deny"}), nil,
-			`{"id":"evt_0198c1d2000070008000000000000001","type":"agent.tool_use","processed_at":null,"name":"WebFetch","input":{},"evaluated_permission":"deny"}`},
-		{"mcp", Claude, event(core.EventAgentToolUse, core.ToolUse{Kind: core.ToolsetMCP, Server: "m", Name: "bash", Input: []byte(`{}`), Permission: "allow"}), nil,
-			`{"id":"sevt_0198c1d2000070008000000000000001","type":"agent.mcp_tool_use","processed_at":null,"mcp_server_name":"m","name":"bash","input":{},"evaluated_permission":"allow"}`},
-		{"mcp name with Qoder", Qoder, event(core.EventAgentToolUse, core.ToolUse{Kind: core.ToolsetMCP, Server: "m", Name: "bash", Input: []byte(`{}`), Permission: "allow"}), nil,
-			`{"id":"evt_0198c1d2000070008000000000000001","type":"agent.mcp_tool_use","processed_at":null,"mcp_server_name":"m","name":"bash","input":{},"evaluated_permission":"allow"}`},
-		{"result", Claude, event(core.EventAgentToolResult, core.ToolResult{ToolUse: use, Content: []core.Block{}, IsError: true}), map[core.EventID]core.ToolsetKind{use: core.ToolsetBuiltin},
-			`{"id":"sevt_0198c1d2000070008000000000000001","type":"agent.tool_result","processed_at":null,"tool_use_id":"sevt_0198c1d2000070008000000000000002","content":[],"is_error":true}`},
-		{"mcp result", Claude, event(core.EventAgentToolResult, core.ToolResult{ToolUse: use, Content: core.Text("x")}), map[core.EventID]core.ToolsetKind{use: core.ToolsetMCP},
-			`{"id":"sevt_0198c1d2000070008000000000000001","type":"agent.mcp_tool_result","processed_at":null,"mcp_tool_use_id":"sevt_0198c1d2000070008000000000000002","content":[{"text":"x","type":"text"}],"is_error":false}`},
-		{"refusal", Claude, event(core.EventUserToolConfirmation, core.ToolConfirmation{ToolUse: use, Reason: "no"}), nil,
-			`{"id":"sevt_0198c1d2000070008000000000000001","type":"user.tool_confirmation","processed_at":null,"tool_use_id":"sevt_0198c1d2000070008000000000000002","result":"deny","deny_message":"no","session_thread_id":null}`},
-		{"too many steps", Claude, event(core.EventStatusIdle, core.StopReason{Type: core.StopMaxSteps}), nil,
-			`{"id":"sevt_0198c1d2000070008000000000000001","type":"session.status_idle","processed_at":null,"stop_reason":{"type":"end_turn"},"stop_details":null}`},
+		{
+			"builtin", Claude, event(core.EventAgentToolUse, core.ToolUse{Kind: core.ToolsetBuiltin, Name: "web_fetch", Input: []byte(`{"url":"x"}`), Permission: "ask"}), nil,
+			`{"id":"sevt_0198c1d2000070008000000000000001","type":"agent.tool_use","processed_at":null,"name":"web_fetch","input":{"url":"x"},"evaluated_permission":"ask"}`,
+		},
+		{
+			"builtin with Qoder", Qoder, event(core.EventAgentToolUse, core.ToolUse{Kind: core.ToolsetBuiltin, Name: "web_fetch", Input: []byte(`{}`), Permission: "deny"}), nil,
+			`{"id":"evt_0198c1d2000070008000000000000001","type":"agent.tool_use","processed_at":null,"name":"WebFetch","input":{},"evaluated_permission":"deny"}`,
+		},
+		{
+			"mcp", Claude, event(core.EventAgentToolUse, core.ToolUse{Kind: core.ToolsetMCP, Server: "m", Name: "bash", Input: []byte(`{}`), Permission: "allow"}), nil,
+			`{"id":"sevt_0198c1d2000070008000000000000001","type":"agent.mcp_tool_use","processed_at":null,"mcp_server_name":"m","name":"bash","input":{},"evaluated_permission":"allow"}`,
+		},
+		{
+			"mcp name with Qoder", Qoder, event(core.EventAgentToolUse, core.ToolUse{Kind: core.ToolsetMCP, Server: "m", Name: "bash", Input: []byte(`{}`), Permission: "allow"}), nil,
+			`{"id":"evt_0198c1d2000070008000000000000001","type":"agent.mcp_tool_use","processed_at":null,"mcp_server_name":"m","name":"bash","input":{},"evaluated_permission":"allow"}`,
+		},
+		{
+			"result", Claude, event(core.EventAgentToolResult, core.ToolResult{ToolUse: use, Content: []core.Block{}, IsError: true}),
+			map[core.EventID]core.ToolsetKind{use: core.ToolsetBuiltin},
+			`{"id":"sevt_0198c1d2000070008000000000000001","type":"agent.tool_result","processed_at":null,"tool_use_id":"sevt_0198c1d2000070008000000000000002","content":[],"is_error":true}`,
+		},
+		{
+			"mcp result", Claude, event(core.EventAgentToolResult, core.ToolResult{ToolUse: use, Content: core.Text("x")}),
+			map[core.EventID]core.ToolsetKind{use: core.ToolsetMCP},
+			`{"id":"sevt_0198c1d2000070008000000000000001","type":"agent.mcp_tool_result","processed_at":null,"mcp_tool_use_id":"sevt_0198c1d2000070008000000000000002","content":[{"text":"x","type":"text"}],"is_error":false}`,
+		},
+		{
+			"refusal", Claude, event(core.EventUserToolConfirmation, core.ToolConfirmation{ToolUse: use, Reason: "no"}), nil,
+			`{"id":"sevt_0198c1d2000070008000000000000001","type":"user.tool_confirmation","processed_at":null,"tool_use_id":"sevt_0198c1d2000070008000000000000002","result":"deny","deny_message":"no","session_thread_id":null}`,
+		},
+		{
+			"too many steps", Claude, event(core.EventStatusIdle, core.StopReason{Type: core.StopMaxSteps}), nil,
+			`{"id":"sevt_0198c1d2000070008000000000000001","type":"session.status_idle","processed_at":null,"stop_reason":{"type":"end_turn"},"stop_details":null}`,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -80,8 +80,10 @@ func (f *Face) once(c *call, rt route, key string) answer {
 	}
 	id := flight{c.by.Project, caller(c.by), key}
 	if !f.flights.board(id) {
-		return f.failed(c, &core.Error{Kind: core.Conflict, Code: codeInFlight, RetryAfter: time.Second, Field: "Idempotency-Key",
-			Message: "a request with this Idempotency-Key is still running"})
+		return f.failed(c, &core.Error{
+			Kind: core.Conflict, Code: codeInFlight, RetryAfter: time.Second, Field: "Idempotency-Key",
+			Message: "a request with this Idempotency-Key is still running",
+		})
 	}
 	defer f.flights.leave(id)
 	// From here on the request runs to its end even if the client goes away: what it did must not be
@@ -96,14 +98,18 @@ func (f *Face) once(c *call, rt route, key string) answer {
 	case err != nil:
 		return f.failed(c, err)
 	case live.Fingerprint != fingerprint(c):
-		return f.failed(c, &core.Error{Kind: core.Conflict, Code: codeKeyReused, Field: "Idempotency-Key",
-			Message: "this Idempotency-Key was used with another request: method, path and body must be the same"})
+		return f.failed(c, &core.Error{
+			Kind: core.Conflict, Code: codeKeyReused, Field: "Idempotency-Key",
+			Message: "this Idempotency-Key was used with another request: method, path and body must be the same",
+		})
 	case live.Status != 0:
 		return answer{status: live.Status, header: http.Header{"Idempotent-Replayed": {"true"}}, body: live.Response}
 	case !fresh && rt.unsafe:
 		// It runs on another node, or a crash cut it off. To run it again could do it twice.
-		return f.failed(c, &core.Error{Kind: core.Conflict, Code: codeKeyUncertain, Field: "Idempotency-Key",
-			Message: "the outcome of the request with this Idempotency-Key is not known: look whether it took effect, then use a new key"})
+		return f.failed(c, &core.Error{
+			Kind: core.Conflict, Code: codeKeyUncertain, Field: "Idempotency-Key",
+			Message: "the outcome of the request with this Idempotency-Key is not known: look whether it took effect, then use a new key",
+		})
 	}
 	c.once = &reservation{record: live}
 	a := f.run(c, rt)

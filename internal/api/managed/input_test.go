@@ -162,13 +162,22 @@ func TestBadQueries(t *testing.T) {
 // endpoints are all that name something, with a body that is fine.
 func endpoints(fl client, agent, env, sess string) []struct{ method, path, body string } {
 	list := []struct{ method, path, body string }{
-		{"GET", "/agents/" + agent, ""}, {"GET", "/agents/" + agent + "?version=1", ""}, {"POST", "/agents/" + agent, `{"version":1,"name":"x"}`},
-		{"GET", "/agents/" + agent + "/versions", ""}, {"POST", "/agents/" + agent + "/archive", ""},
-		{"GET", "/environments/" + env, ""}, {"POST", "/environments/" + env, `{"name":"x"}`}, {"POST", "/environments/" + env + "/archive", ""},
+		{"GET", "/agents/" + agent, ""},
+		{"GET", "/agents/" + agent + "?version=1", ""},
+		{"POST", "/agents/" + agent, `{"version":1,"name":"x"}`},
+		{"GET", "/agents/" + agent + "/versions", ""},
+		{"POST", "/agents/" + agent + "/archive", ""},
+		{"GET", "/environments/" + env, ""},
+		{"POST", "/environments/" + env, `{"name":"x"}`},
+		{"POST", "/environments/" + env + "/archive", ""},
 		{"DELETE", "/environments/" + env, ""},
-		{"GET", "/sessions/" + sess, ""}, {"POST", "/sessions/" + sess, `{"title":"x"}`}, {"POST", "/sessions/" + sess + "/archive", ""},
-		{"POST", "/sessions/" + sess + "/events", message("hi")}, {"GET", "/sessions/" + sess + "/events", ""},
-		{"GET", "/sessions/" + sess + "/events/stream", ""}, {"DELETE", "/sessions/" + sess, ""},
+		{"GET", "/sessions/" + sess, ""},
+		{"POST", "/sessions/" + sess, `{"title":"x"}`},
+		{"POST", "/sessions/" + sess + "/archive", ""},
+		{"POST", "/sessions/" + sess + "/events", message("hi")},
+		{"GET", "/sessions/" + sess + "/events", ""},
+		{"GET", "/sessions/" + sess + "/events/stream", ""},
+		{"DELETE", "/sessions/" + sess, ""},
 	}
 	if fl.base == "/api/v1/cloud" {
 		list = append(list, struct{ method, path, body string }{"POST", "/sessions/" + sess + "/cancel", ""},

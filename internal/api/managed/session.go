@@ -84,8 +84,10 @@ func (o *object) overrides(fl *Flavour) *session.Overrides {
 	v := &session.Overrides{}
 	if m := o.modelPatch("model"); m.Set {
 		if m.Null {
-			o.fail(&core.Error{Kind: core.Invalid, Code: "agent_model_required", Field: o.field("model"),
-				Message: "agent_model_required: " + o.field("model") + " must not be null"})
+			o.fail(&core.Error{
+				Kind: core.Invalid, Code: "agent_model_required", Field: o.field("model"),
+				Message: "agent_model_required: " + o.field("model") + " must not be null",
+			})
 		}
 		m.effort = nil // ignored: the session runs at the model's default (CMA section 3.4)
 		choice := m.apply(core.ModelChoice{}, fl)

@@ -47,8 +47,10 @@ func (f *Face) serveStream(w http.ResponseWriter, c *call) {
 	case f.streams <- struct{}{}:
 		defer func() { <-f.streams }()
 	default:
-		f.fail(w, c.Request, c.fl, &core.Error{Kind: core.RateLimited, Code: "too_many_streams", RetryAfter: 5 * time.Second,
-			Message: "this server has as many streams open as it can hold"})
+		f.fail(w, c.Request, c.fl, &core.Error{
+			Kind: core.RateLimited, Code: "too_many_streams", RetryAfter: 5 * time.Second,
+			Message: "this server has as many streams open as it can hold",
+		})
 		return
 	}
 	// What this client was told is looked up before it can go on: from the headers on it may send.
@@ -265,8 +267,10 @@ func (s *stream) delta(d core.Delta) {
 		s.begun[d.Event] = true
 		s.frame(form{kind: "event_start", body: startWire{"event_start", previewWire{s.eventID(d.Event), string(d.Type)}}})
 	case !d.Start && s.begun[d.Event] && d.Type == core.EventAgentMessage:
-		s.frame(form{kind: "event_delta", body: deltaWire{"event_delta", s.eventID(d.Event),
-			pieceWire{"content_delta", d.Index, textWire{"text", d.Text}}}})
+		s.frame(form{kind: "event_delta", body: deltaWire{
+			"event_delta", s.eventID(d.Event),
+			pieceWire{"content_delta", d.Index, textWire{"text", d.Text}},
+		}})
 	}
 }
 
