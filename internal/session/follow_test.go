@@ -41,7 +41,7 @@ func TestBeatComesWhileOnlyDeltasCome(t *testing.T) {
 				thought := core.NewID[core.EventID]()
 				for i := range 60 { // a minute of thinking, of which a face may show nothing
 					h.bus.Publish(core.Delta{Session: h.sess.ID, Event: thought, Type: core.EventAgentThinking, N: i, Start: i == 0})
-					time.Sleep(time.Second)
+					time.Sleep(time.Second) //nolint:forbidigo // of the bubble's clock (synctest): it takes no time
 				}
 				cancel()
 				beats, pieces := 0, 0

@@ -106,7 +106,7 @@ func TestNodeThatSleptKeepsItsTurns(t *testing.T) {
 		<-h.fake.Waiting()
 		for range 4 { // whatever tick comes first after the sleep
 			h.skew.Add(int64(time.Hour))
-			time.Sleep(1100 * time.Millisecond) // of the bubble's clock: a sweep, sometimes an extension
+			time.Sleep(1100 * time.Millisecond) //nolint:forbidigo // of the bubble's clock (synctest): it takes no time
 			synctest.Wait()
 		}
 		close(release)
@@ -133,7 +133,7 @@ func TestPauseBetweenTriesNeverOverflows(t *testing.T) {
 		n.send(t, message("hello"))
 		after := int64(0)
 		for after == 0 {
-			time.Sleep(10 * time.Second)
+			time.Sleep(10 * time.Second) //nolint:forbidigo // of the bubble's clock (synctest): it takes no time
 			if s, err := n.Session(t.Context(), h.by, h.sess.ID); err != nil || s.Status == core.StatusIdle {
 				need(t, err)
 				after = s.LastSeq
