@@ -10,7 +10,7 @@ MAX_MB   = 50
 
 # Packages whose goroutines meet: they run under the race detector as well.
 RACE = ./internal/session/... ./internal/turn/... ./internal/bus/... ./internal/store/... \
-       ./internal/sandbox/... ./internal/app/...
+       ./internal/sandbox ./internal/sandbox/guest ./internal/sandbox/host ./internal/app/...
 
 # The linter is a module of its own, and is built when it is first used.
 LINT = $(GO) tool -modfile=tools/go.mod golangci-lint

@@ -20,7 +20,12 @@ func (v *run) runTools(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(v.opts.MaxParallelTools)
 	for _, u := range ours {
-		group.Go(func() error {
+		group.Go(func() (err error) {
+			defer func() { // this goroutine's panic would end the process
+				if p := recover(); p != nil {
+					err = brokenError{fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
+				}
+			}()
 			began := v.now()
 			out, err := v.answer(ctx, u)
 			if err != nil {
