@@ -190,7 +190,8 @@ func (a *App) Notices() []string { return a.notices }
 func (a *App) Stats() store.Stats { return a.db.Stats() }
 
 const (
-	headerTimeout = 10 * time.Second
+	// headerTimeout also ends a connection that was opened and not used: not too soon for clients that dial ahead.
+	headerTimeout = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
 	// drainTimeout is how long requests may take to end after the stop; streams are ended at once.
 	drainTimeout = 5 * time.Second

@@ -162,6 +162,9 @@ func (p *program) runBench(cmd *cobra.Command, f benchFlags, work []workload) (e
 			}
 			rows = append(rows, row)
 			out.line("%s", row)
+			// Connections that the next row has no use for would be closed by the server for their silence,
+			// perhaps at the very moment when one is taken up again.
+			b.http.CloseIdleConnections()
 		}
 	}
 	if f.json != "" {
