@@ -88,9 +88,10 @@ type Database struct {
 	Durability string `yaml:"durability" env:"DURABILITY" arg:"level" help:"normal: a commit survives kill -9. full: and a power cut"`
 }
 
-// CORS is which web pages may call the server from a browser.
+// CORS is which web pages may have the browser add credentials. Any page may call the OTAS API with the
+// keys that it knows itself; the other APIs answer no page of another origin yet.
 type CORS struct {
-	AllowedOrigins []string `yaml:"allowed_origins" env:"ALLOWED_ORIGINS" flag:"cors-origin" arg:"origin,…" help:"Origins whose pages may call from a browser, or *"`
+	AllowedOrigins []string `yaml:"allowed_origins" env:"ALLOWED_ORIGINS" flag:"cors-origin" arg:"origin,…" help:"Origins whose pages may send credentials that the browser keeps, to the OTAS API"`
 }
 
 // Limits bound what clients can hold.

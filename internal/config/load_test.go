@@ -67,7 +67,7 @@ cors:
 			"REEVE_LISTEN=127.0.0.1:2", "REEVE_DATA=/from/env", "REEVE_TURNS_LEASE_TTL=3s",
 			"ANTHROPIC_API_KEY=vendor", "OPENAI_API_KEY=vendor", "REEVE_MODELS_OPENAI_KEY=own",
 		},
-		Flags: map[string]string{"listen": "127.0.0.1:3", "sandbox": "landlock", "cors-origin": "*"},
+		Flags: map[string]string{"listen": "127.0.0.1:3", "sandbox": "landlock", "cors-origin": "https://app.example"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ cors:
 	want.Models.AnthropicKey = "vendor"
 	want.Models.OpenAIKey = "own"
 	want.Turns.LeaseTTL = 3 * time.Second
-	want.CORS.AllowedOrigins = []string{"*"}
+	want.CORS.AllowedOrigins = []string{"https://app.example"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

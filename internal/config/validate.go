@@ -94,8 +94,8 @@ func (c Config) problems() []problem {
 	k.oneOf("database.durability", c.Database.Durability, DurabilityNormal, DurabilityFull)
 	for _, o := range c.CORS.AllowedOrigins {
 		u, err := url.Parse(o)
-		k.that(o == "*" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Path == "" && u.RawQuery == "",
-			"cors.allowed_origins", "%q is not an origin such as https://app.example, nor *", o)
+		k.that(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Path == "" && u.RawQuery == "",
+			"cors.allowed_origins", "%q is not an origin such as https://app.example", o)
 	}
 	k.between("limits.max_streams", c.Limits.MaxStreams, 1, 10_000_000)
 	return k.found
