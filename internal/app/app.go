@@ -158,6 +158,10 @@ func (a *App) build(ctx context.Context, opts Options) error {
 	})
 	a.dispatcher = turn.NewDispatcher(runner)
 	a.sessions = session.New(a.db, a.models, a.catalog, a.bus, a.dispatcher, a.now)
+	if report.Driver == "" {
+		a.sessions.RefuseSandboxes(core.Errorf(core.Invalid, "sandbox_unavailable",
+			"the agent has tools that need a sandbox, and this server can isolate nothing: its operator can install bubblewrap, or pass --sandbox=none"))
+	}
 	a.handler = a.routes()
 	return nil
 }

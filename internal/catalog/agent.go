@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"slices"
 
 	"github.com/reeve-ai/reeve/internal/core"
 )
@@ -284,6 +285,24 @@ func (s *Service) changed(ctx context.Context, tx core.Store, stored core.Agent,
 // dialect that has such variants (claude-managed-agents.md section 3.4). Invalid names the field.
 func (s *Service) CheckVariant(agent, variant core.AgentSpec) error {
 	return s.check(&variant, ClaudeLimits, changedParts(agent, variant))
+}
+
+// NeedsSandbox reports whether the agent has a tool that works inside a sandbox, by a toolset or by a
+// capability.
+func (s *Service) NeedsSandbox(agent core.AgentSpec) bool {
+	for _, set := range agent.Tools {
+		for _, name := range s.tools.Toolset() {
+			if on, _ := set.Setting(name); on && set.Kind == core.ToolsetBuiltin && core.InSandbox(name) {
+				return true
+			}
+		}
+	}
+	for _, ref := range agent.Capabilities {
+		if c, ok := s.tools.Capability(ref.Ref); ok && slices.ContainsFunc(c.Tools, core.InSandbox) {
+			return true
+		}
+	}
+	return false
 }
 
 // ArchiveAgent archives an agent for good; doing so again changes nothing. Errors: Forbidden (below

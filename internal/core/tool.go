@@ -24,6 +24,16 @@ type Tool interface {
 	Run(ctx context.Context, env ToolEnv, input json.RawMessage) (ToolOutput, error)
 }
 
+// InSandbox reports whether a built-in tool, by its canonical name, works inside the session's sandbox. On
+// a self-hosted environment the worker runs these (claude-managed-agents.md section 5.4).
+func InSandbox(tool string) bool {
+	switch tool {
+	case "bash", "read", "write", "edit", "glob", "grep":
+		return true
+	}
+	return false
+}
+
 // ToolOutput is what the model reads. Content may be empty.
 type ToolOutput struct {
 	Content []Block

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/reeve-ai/reeve/internal/core"
@@ -46,7 +45,7 @@ const (
 )
 
 // Select chooses a driver by starting a sandbox with each that the mode allows and running a command
-// in it. That takes 30–100 ms; a server that must not wait uses Lazy.
+// in it. That takes 30–100 ms.
 //
 // With ModeAuto it always returns a driver: where nothing can isolate, one whose Open answers
 // Unavailable ("sandbox_unavailable"). Errors: Invalid ("invalid_sandbox_mode"); Unavailable
@@ -197,65 +196,4 @@ func (refusing) Name() string { return "unavailable" }
 func (refusing) Open(context.Context, core.SandboxSpec) (core.Sandbox, error) {
 	return nil, core.Errorf(core.Unavailable, "sandbox_unavailable",
 		"this server cannot isolate commands; its operator can install bubblewrap (%s), or pass --sandbox=none to run them without isolation", install)
-}
-
-// Lazy is a driver that makes its choice when it is first needed, or when Probe is called. It is
-// safe for concurrent use.
-type Lazy struct {
-	mode    string
-	options Options
-	once    sync.Once
-	done    chan struct{} // closed when the choice is made
-
-	driver core.SandboxDriver
-	report Report
-	err    error
-}
-
-// NewLazy checks the mode and does nothing else. Errors: Invalid ("invalid_sandbox_mode").
-func NewLazy(mode string, o Options) (*Lazy, error) {
-	if err := checkMode(mode); err != nil {
-		return nil, err
-	}
-	return &Lazy{mode: mode, options: o, done: make(chan struct{})}, nil
-}
-
-// Probe makes the choice if nobody did, and returns what Select said. The choice goes on, for at most
-// a minute, when ctx ends before it is made.
-func (l *Lazy) Probe(ctx context.Context) (Report, error) {
-	l.once.Do(func() {
-		ctx := context.WithoutCancel(ctx)
-		go func() {
-			defer close(l.done)
-			ctx, cancel := context.WithTimeout(ctx, 2*probeTime)
-			defer cancel()
-			l.driver, l.report, l.err = Select(ctx, l.mode, l.options)
-		}()
-	})
-	select {
-	case <-l.done:
-		return l.report, l.err
-	case <-ctx.Done():
-		return Report{}, ctx.Err()
-	}
-}
-
-// Name implements core.SandboxDriver. Before the choice it is the mode.
-func (l *Lazy) Name() string {
-	select {
-	case <-l.done:
-		if l.err == nil {
-			return l.driver.Name()
-		}
-	default:
-	}
-	return l.mode
-}
-
-// Open implements core.SandboxDriver.
-func (l *Lazy) Open(ctx context.Context, spec core.SandboxSpec) (core.Sandbox, error) {
-	if _, err := l.Probe(ctx); err != nil {
-		return nil, err
-	}
-	return l.driver.Open(ctx, spec)
 }

@@ -1,8 +1,6 @@
 package sandbox
 
 import (
-	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,9 +51,6 @@ func TestNoneIsOnlyForThoseWhoAsk(t *testing.T) {
 	if core.KindOf(err) != core.Invalid || core.CodeOf(err) != "invalid_sandbox_mode" {
 		t.Errorf("Select(nope) = %v", err)
 	}
-	if _, err := NewLazy("nope", Options{}); core.KindOf(err) != core.Invalid {
-		t.Errorf("NewLazy(nope) = %v", err)
-	}
 }
 
 // A folder that cannot be made stands for a machine on which nothing works.
@@ -79,38 +74,5 @@ func TestWhereNothingWorksCommandsAreRefused(t *testing.T) {
 		if _, _, err := Select(t.Context(), mode, o); core.KindOf(err) != core.Unavailable {
 			t.Errorf("Select(%s) = %v, want Unavailable", mode, err)
 		}
-	}
-}
-
-func TestLazyChoosesOnce(t *testing.T) {
-	t.Parallel()
-	l, err := NewLazy(ModeAuto, Options{DataFolder: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if l.Name() != ModeAuto {
-		t.Errorf("before the choice the name is %s", l.Name())
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := l.Probe(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		t.Errorf("Probe that is not waited for = %v", err)
-	}
-	report, err := l.Probe(t.Context())
-	if err != nil || report.Line == "" {
-		t.Fatalf("Probe = %+v, %v", report, err)
-	}
-	if report.Driver == "" {
-		t.Skip(report.Line)
-	}
-	if l.Name() != report.Driver {
-		t.Errorf("name %s, report %+v", l.Name(), report)
-	}
-	s, err := l.Open(t.Context(), core.SandboxSpec{Folder: filepath.Join(t.TempDir(), "one")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
 	}
 }

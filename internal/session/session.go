@@ -33,6 +33,8 @@ type Dispatcher interface {
 type Definitions interface {
 	// CheckVariant judges a session's own variant of an agent in what it changes. Invalid names the field.
 	CheckVariant(agent, variant core.AgentSpec) error
+	// NeedsSandbox reports whether the agent has a tool that works inside a sandbox.
+	NeedsSandbox(agent core.AgentSpec) bool
 }
 
 // Service holds the rules of sessions.
@@ -43,6 +45,7 @@ type Service struct {
 	bus      core.Bus
 	dispatch Dispatcher
 	now      func() time.Time
+	walls    error // why this server has no sandbox; nil: it has
 
 	closing   chan struct{} // closed when the server stops: every Follow ends
 	closeOnce sync.Once
@@ -52,6 +55,10 @@ type Service struct {
 func New(store core.Store, models core.Models, agents Definitions, bus core.Bus, dispatch Dispatcher, now func() time.Time) *Service {
 	return &Service{store: store, models: models, agents: agents, bus: bus, dispatch: dispatch, now: now, closing: make(chan struct{})}
 }
+
+// RefuseSandboxes makes Create refuse sessions that need a sandbox of this server, with err, which is shown
+// to clients. It is for a machine that can isolate nothing, and is called before the service is used.
+func (s *Service) RefuseSandboxes(err *core.Error) { s.walls = err }
 
 // Close ends every Follow, so that a server that stops need not wait for its watchers. All else goes on.
 func (s *Service) Close() { s.closeOnce.Do(func() { close(s.closing) }) }
@@ -165,6 +172,9 @@ func (s *Service) resolve(ctx context.Context, tx core.Store, by core.Principal,
 	}
 	if err := servable(spec, env.Config); err != nil {
 		return nil, 0, err
+	}
+	if s.walls != nil && !env.Config.SelfHosted && s.agents.NeedsSandbox(spec) {
+		return nil, 0, s.walls
 	}
 	if _, err := s.models.Model(spec.Model.ID); err != nil {
 		return nil, 0, err

@@ -42,7 +42,7 @@ func newToolbox(spec core.AgentSpec, tools core.Tools, selfHosted bool) toolbox 
 		}
 		for _, name := range c.Tools {
 			if t, ok := tools.Builtin(name); ok {
-				b.add(t.Spec(), entry{kind: core.ToolsetBuiltin, tool: t, policy: core.PolicyAllow, client: selfHosted && sandboxed(name)})
+				b.add(t.Spec(), entry{kind: core.ToolsetBuiltin, tool: t, policy: core.PolicyAllow, client: selfHosted && core.InSandbox(name)})
 			}
 		}
 	}
@@ -54,7 +54,7 @@ func (b *toolbox) addToolset(set core.Toolset, tools core.Tools, selfHosted bool
 		enabled, policy := set.Setting(name)
 		t, ok := tools.Builtin(name)
 		if enabled && ok {
-			b.add(t.Spec(), entry{kind: core.ToolsetBuiltin, tool: t, policy: policy, client: selfHosted && sandboxed(name)})
+			b.add(t.Spec(), entry{kind: core.ToolsetBuiltin, tool: t, policy: policy, client: selfHosted && core.InSandbox(name)})
 		}
 	}
 }
@@ -65,16 +65,6 @@ func (b *toolbox) add(spec core.ToolSpec, e entry) {
 	}
 	b.entries[spec.Name] = e
 	b.specs = append(b.specs, spec)
-}
-
-// sandboxed reports whether a tool works inside the sandbox: on a self-hosted environment the worker
-// runs it (CMA section 5.4).
-func sandboxed(name string) bool {
-	switch name {
-	case "bash", "read", "write", "edit", "glob", "grep":
-		return true
-	}
-	return false
 }
 
 // permission is how a tool use is recorded: allow, ask or deny.

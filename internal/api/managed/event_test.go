@@ -352,3 +352,27 @@ func TestObservedSessionsAreListed(t *testing.T) {
 		c.refused(t, c.do(t, "POST", "/sessions/"+string(sess.ID)+"/events", message("hi")), 400, "invalid_request_error")
 	}
 }
+
+func TestSessionThatNeedsASandboxIsRefusedWithoutOne(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.sessions.RefuseSandboxes(core.Errorf(core.Invalid, "sandbox_unavailable", "no walls here"))
+	c := claude(s)
+	env := c.must(t, "POST", "/environments", `{"name":"box"}`)["id"].(string)
+	own := c.must(t, "POST", "/environments", `{"name":"own","config":{"type":"self_hosted"}}`)["id"].(string)
+	for _, row := range []struct {
+		name, agent, env string
+		status           int
+	}{
+		{"the toolset", c.agent(t, `,"tools":[{"type":"agent_toolset_20260401"}]`), env, 400},
+		{"one tool of it", c.agent(t, `,"tools":[{"type":"agent_toolset_20260401","default_config":{"enabled":false},"configs":[{"name":"read","enabled":true}]}]`), env, 400},
+		{"only web_fetch", c.agent(t, `,"tools":[{"type":"agent_toolset_20260401","default_config":{"enabled":false},"configs":[{"name":"web_fetch","enabled":true}]}]`), env, 200},
+		{"no tools", c.agent(t, ``), env, 200},
+		{"a worker's sandbox", c.agent(t, `,"tools":[{"type":"agent_toolset_20260401"}]`), own, 200},
+	} {
+		a := c.do(t, "POST", "/sessions", `{"agent":"`+row.agent+`","environment_id":"`+row.env+`"}`)
+		if a.status != row.status || strings.Contains(a.raw, "no walls here") != (row.status == 400) {
+			t.Errorf("%s: %d %s, want %d", row.name, a.status, a.raw, row.status)
+		}
+	}
+}
