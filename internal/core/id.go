@@ -15,6 +15,7 @@ type (
 	ProjectID     string
 	UserID        string
 	CredentialID  string
+	InvitationID  string
 	AgentID       string
 	EnvironmentID string
 	SessionID     string

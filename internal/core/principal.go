@@ -47,6 +47,7 @@ type Principal struct {
 	Credential CredentialID // empty for PrincipalUser
 	User       UserID       // who the caller is or who made the token; empty for machine credentials
 	Agent      AgentID      // for PrincipalAgent and PrincipalAgentSession, else empty
+	IssuedAt   time.Time    // when the user token was issued; zero unless a user token proved the caller
 }
 
 // Require returns Forbidden unless p's role is at least r.
@@ -92,6 +93,27 @@ type Membership struct {
 	UpdatedAt time.Time
 }
 
+// Invitation asks a person into a project. Who has the plain token and an account with the e-mail may
+// accept it, once.
+type Invitation struct {
+	ID         InvitationID
+	Project    ProjectID
+	Email      string // trimmed and lower-case, ≤ 254 characters
+	Role       Role
+	Prefix     string // 11 letters and digits; unique among all invitations; in clear in the token
+	Hash       []byte // HMAC-SHA-256 of the whole token; 32 bytes
+	InvitedBy  UserID // empty when an access token of no person did
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	AcceptedAt time.Time // zero: not yet
+	RevokedAt  time.Time // zero: not revoked
+}
+
+// Open reports whether the invitation may still be accepted at the given time.
+func (i Invitation) Open(now time.Time) bool {
+	return i.AcceptedAt.IsZero() && i.RevokedAt.IsZero() && now.Before(i.ExpiresAt)
+}
+
 // CredentialKind says what a stored key is for; a key of one kind is never accepted as another.
 type CredentialKind string
 
@@ -99,6 +121,7 @@ const (
 	CredentialAccess CredentialKind = "access" // API token of a project
 	CredentialSDK    CredentialKind = "sdk"    // backend SDK key (otas)
 	CredentialAgent  CredentialKind = "agent"  // an agent's own key
+
 )
 
 // Credential is a key that is shown once and kept as a hash.
@@ -116,6 +139,9 @@ type Credential struct {
 	ExpiresAt  time.Time // zero: never
 	RevokedAt  time.Time // zero: not revoked
 	LastUsedAt time.Time // zero: never; kept to the minute
+	// EndsSessions: the key was revoked for itself, not replaced, so the sessions that it had opened ended
+	// with it. Only for CredentialAgent.
+	EndsSessions bool
 }
 
 // Live reports whether the credential works at the given time.

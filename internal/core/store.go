@@ -31,7 +31,10 @@ type Store interface {
 // ProjectStore keeps projects, people and who belongs where.
 type ProjectStore interface {
 	CreateProject(ctx context.Context, p Project) error
+	// Project returns a project. Inside Tx it also holds the project until the transaction ends.
 	Project(ctx context.Context, id ProjectID) (Project, error)
+	// UpdateProject replaces Name, Description, Domain, Active and UpdatedAt.
+	UpdateProject(ctx context.Context, p Project) error
 	// Projects lists the whole installation's projects, oldest first. For the operator's commands.
 	Projects(ctx context.Context) ([]Project, error)
 
@@ -47,6 +50,34 @@ type ProjectStore interface {
 	Membership(ctx context.Context, project ProjectID, user UserID) (Membership, error)
 	// Memberships lists a person's memberships, newest project first.
 	Memberships(ctx context.Context, user UserID) ([]Membership, error)
+	// ProjectsOf lists a person's memberships together with their projects, newest project first.
+	ProjectsOf(ctx context.Context, user UserID) ([]MemberProject, error)
+	// Members lists a project's memberships together with the persons, oldest membership first, those
+	// that are not active included.
+	Members(ctx context.Context, project ProjectID) ([]Member, error)
+
+	// CreateInvitation stores an invitation; a taken prefix is Conflict ("prefix_taken").
+	CreateInvitation(ctx context.Context, i Invitation) error
+	// InvitationByPrefix finds an invitation to any project. Inside Tx it also holds it until the end.
+	InvitationByPrefix(ctx context.Context, prefix string) (Invitation, error)
+	Invitation(ctx context.Context, project ProjectID, id InvitationID) (Invitation, error)
+	// Invitations lists those of a project that are neither accepted nor revoked, newest first; expired
+	// ones included.
+	Invitations(ctx context.Context, project ProjectID) ([]Invitation, error)
+	// UpdateInvitation replaces AcceptedAt and RevokedAt.
+	UpdateInvitation(ctx context.Context, i Invitation) error
+}
+
+// Member is a person in a project.
+type Member struct {
+	Membership
+	Person User
+}
+
+// MemberProject is a project as a member has it.
+type MemberProject struct {
+	Membership
+	Of Project
 }
 
 // CredentialStore keeps keys, as hashes.
@@ -55,17 +86,47 @@ type CredentialStore interface {
 	CreateCredential(ctx context.Context, c Credential) error
 	// CredentialByPrefix finds a key of any project. One indexed read.
 	CredentialByPrefix(ctx context.Context, prefix string) (Credential, error)
+	// KeyState finds a key of any project and what its use depends on, in one statement. session may be
+	// empty or unknown; one of another project than the key's is unknown.
+	KeyState(ctx context.Context, prefix string, session SessionID) (KeyState, error)
+	// SessionState tells on what a session's token depends, in one statement.
+	SessionState(ctx context.Context, project ProjectID, session SessionID) (SessionState, error)
 	Credential(ctx context.Context, project ProjectID, id CredentialID) (Credential, error)
-	// Credentials lists keys of one kind, newest first; agent empty: of all agents.
+	// Credentials lists keys of one kind, newest first; kind empty: of all kinds; agent empty: of all
+	// agents.
 	Credentials(ctx context.Context, project ProjectID, kind CredentialKind, agent AgentID) ([]Credential, error)
 	// AgentCredentials lists the unrevoked agent keys of all given agents in one query, newest first.
 	AgentCredentials(ctx context.Context, project ProjectID, agents []AgentID) (map[AgentID][]Credential, error)
-	// RevokeCredential sets RevokedAt once; unknown or already revoked is NotFound.
-	RevokeCredential(ctx context.Context, project ProjectID, id CredentialID, at time.Time) error
+	// RevokeCredential sets RevokedAt, and EndsSessions as given, once; unknown or already revoked is
+	// NotFound.
+	RevokeCredential(ctx context.Context, project ProjectID, id CredentialID, at time.Time, endsSessions bool) error
 	// RevokeAgentCredentials revokes every unrevoked key of an agent and returns how many.
 	RevokeAgentCredentials(ctx context.Context, project ProjectID, agent AgentID, at time.Time) (int, error)
 	// TouchCredentials sets LastUsedAt of many keys at once; older times are ignored.
 	TouchCredentials(ctx context.Context, used map[CredentialID]time.Time) error
+}
+
+// KeyState is a key together with all that decides whether it works, and whether somebody may report into
+// a session with it.
+type KeyState struct {
+	Credential
+	ProjectActive bool
+	// AgentActive: the key's agent, or for the key of no agent the session's, is active and not archived.
+	AgentActive bool
+	// SessionAgent is whose session it is; empty if the key's project has no such session.
+	SessionAgent AgentID
+	// SessionOpen: the session is not archived, and the key that opened it was not revoked with
+	// EndsSessions.
+	SessionOpen bool
+}
+
+// SessionState is all that decides whether a session's token works.
+type SessionState struct {
+	Agent         AgentID
+	AgentKey      CredentialID // the key that opened it; empty if none did
+	ProjectActive bool
+	AgentActive   bool // the agent is active and not archived
+	Open          bool // as KeyState.SessionOpen
 }
 
 // AgentStore keeps agents and their versions. An agent's id is unique within its project.

@@ -9,14 +9,27 @@ import (
 	"github.com/reeve-ai/reeve/internal/core"
 )
 
-const credentialColumns = `id, project_id, kind, prefix, hash, name, role, agent_id, created_by,
-	created_at, expires_at, revoked_at, last_used_at`
+const credentialColumns = `c.id, c.project_id, c.kind, c.prefix, c.hash, c.name, c.role, c.agent_id, c.created_by,
+	c.created_at, c.expires_at, c.revoked_at, c.last_used_at, c.ends_sessions`
+
+// credentialFields are the destinations of credentialColumns.
+func credentialFields(c *core.Credential) []any {
+	return []any{
+		(*string)(&c.ID), (*string)(&c.Project), (*string)(&c.Kind), &c.Prefix, &c.Hash, &c.Name,
+		(*string)(&c.Role),
+		idColumn[core.AgentID]{&c.Agent},
+		(*string)(&c.CreatedBy),
+		timeColumn{&c.CreatedAt},
+		timeColumn{&c.ExpiresAt},
+		timeColumn{&c.RevokedAt},
+		timeColumn{&c.LastUsedAt},
+		flagColumn{&c.EndsSessions},
+	}
+}
 
 func scanCredential(r row) (core.Credential, error) {
 	var c core.Credential
-	err := r.Scan((*string)(&c.ID), (*string)(&c.Project), (*string)(&c.Kind), &c.Prefix, &c.Hash, &c.Name,
-		(*string)(&c.Role), idColumn[core.AgentID]{&c.Agent}, (*string)(&c.CreatedBy),
-		timeColumn{&c.CreatedAt}, timeColumn{&c.ExpiresAt}, timeColumn{&c.RevokedAt}, timeColumn{&c.LastUsedAt})
+	err := r.Scan(credentialFields(&c)...)
 	return c, err
 }
 
@@ -25,36 +38,83 @@ func scanCredential(r row) (core.Credential, error) {
 func (s *store) CreateCredential(ctx context.Context, c core.Credential) error {
 	return s.write(ctx, "create credential", func(h *txn) error {
 		return must(ctx, h, core.Errorf(core.Conflict, "prefix_taken", "a key with this prefix exists already"),
-			"INSERT INTO credentials ("+credentialColumns+`)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING`,
+			`INSERT INTO credentials (id, project_id, kind, prefix, hash, name, role, agent_id, created_by,
+				created_at, expires_at, revoked_at, last_used_at, ends_sessions)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING`,
 			string(c.ID), string(c.Project), string(c.Kind), c.Prefix, c.Hash, pointed(c.Name), string(c.Role),
 			orNull(c.Agent), string(c.CreatedBy),
-			micros(c.CreatedAt), micros(c.ExpiresAt), micros(c.RevokedAt), micros(c.LastUsedAt))
+			micros(c.CreatedAt), micros(c.ExpiresAt), micros(c.RevokedAt), micros(c.LastUsedAt),
+			flag(c.EndsSessions))
 	})
 }
 
 // CredentialByPrefix implements core.CredentialStore.
 func (s *store) CredentialByPrefix(ctx context.Context, prefix string) (core.Credential, error) {
 	return readOne(ctx, s, "credential", prefix,
-		"SELECT "+credentialColumns+" FROM credentials WHERE prefix = $1", []any{prefix}, scanCredential)
+		"SELECT "+credentialColumns+" FROM credentials c WHERE c.prefix = $1", []any{prefix}, scanCredential)
+}
+
+// agentUsable and sessionOpen are columns of the statements below. Their tables may be outer ones: no row
+// is no.
+const (
+	agentUsable = "CASE WHEN a.active = 1 AND a.archived_at = 0 THEN 1 ELSE 0 END"
+	sessionOpen = "CASE WHEN s.archived_at = 0 AND COALESCE(o.ends_sessions, 0) = 0 THEN 1 ELSE 0 END"
+)
+
+// KeyState implements core.CredentialStore.
+func (s *store) KeyState(ctx context.Context, prefix string, session core.SessionID) (core.KeyState, error) {
+	scan := func(r row) (core.KeyState, error) {
+		var k core.KeyState
+		err := r.Scan(append(credentialFields(&k.Credential), flagColumn{&k.ProjectActive}, flagColumn{&k.AgentActive},
+			idColumn[core.AgentID]{&k.SessionAgent}, flagColumn{&k.SessionOpen})...)
+		return k, err
+	}
+	return readOne(ctx, s, "credential", prefix,
+		"SELECT "+credentialColumns+", p.active, "+agentUsable+", s.agent_id, "+sessionOpen+`
+		FROM credentials c
+		JOIN projects p ON p.id = c.project_id
+		LEFT JOIN sessions s ON s.id = $2 AND s.project_id = c.project_id
+		LEFT JOIN agents a ON a.project_id = c.project_id AND a.id = COALESCE(c.agent_id, s.agent_id)
+		LEFT JOIN credentials o ON o.id = s.agent_key
+		WHERE c.prefix = $1`, []any{prefix, string(session)}, scan)
+}
+
+// SessionState implements core.CredentialStore.
+func (s *store) SessionState(ctx context.Context, project core.ProjectID, session core.SessionID) (core.SessionState, error) {
+	scan := func(r row) (core.SessionState, error) {
+		var st core.SessionState
+		err := r.Scan(idColumn[core.AgentID]{&st.Agent}, (*string)(&st.AgentKey), flagColumn{&st.ProjectActive},
+			flagColumn{&st.AgentActive}, flagColumn{&st.Open})
+		return st, err
+	}
+	return readOne(ctx, s, "session", string(session),
+		"SELECT s.agent_id, s.agent_key, p.active, "+agentUsable+", "+sessionOpen+`
+		FROM sessions s
+		JOIN projects p ON p.id = s.project_id
+		LEFT JOIN agents a ON a.project_id = s.project_id AND a.id = s.agent_id
+		LEFT JOIN credentials o ON o.id = s.agent_key
+		WHERE s.id = $1 AND s.project_id = $2`, []any{string(session), string(project)}, scan)
 }
 
 // Credential implements core.CredentialStore.
 func (s *store) Credential(ctx context.Context, project core.ProjectID, id core.CredentialID) (core.Credential, error) {
 	return readOne(ctx, s, "credential", string(id),
-		"SELECT "+credentialColumns+" FROM credentials WHERE id = $1 AND project_id = $2",
+		"SELECT "+credentialColumns+" FROM credentials c WHERE c.id = $1 AND c.project_id = $2",
 		[]any{string(id), string(project)}, scanCredential)
 }
 
 // Credentials implements core.CredentialStore.
 func (s *store) Credentials(ctx context.Context, project core.ProjectID, kind core.CredentialKind, agent core.AgentID) ([]core.Credential, error) {
 	q := listQuery{engine: s.engine}
-	q.and("project_id = %s AND kind = %s", string(project), string(kind))
+	q.and("c.project_id = %s", string(project))
+	if kind != "" {
+		q.and("c.kind = %s", string(kind))
+	}
 	if agent != "" {
-		q.and("agent_id = %s", string(agent))
+		q.and("c.agent_id = %s", string(agent))
 	}
 	return readAll(ctx, s, "credentials",
-		"SELECT "+credentialColumns+" FROM credentials WHERE "+q.conditions()+" ORDER BY created_at DESC, id DESC",
+		"SELECT "+credentialColumns+" FROM credentials c WHERE "+q.conditions()+" ORDER BY c.created_at DESC, c.id DESC",
 		q.args, scanCredential)
 }
 
@@ -65,10 +125,10 @@ func (s *store) AgentCredentials(ctx context.Context, project core.ProjectID, ag
 		return byAgent, nil
 	}
 	q := listQuery{engine: s.engine}
-	q.and("project_id = %s AND kind = %s AND revoked_at = 0", string(project), string(core.CredentialAgent))
-	andIn(&q, "agent_id", agents)
+	q.and("c.project_id = %s AND c.kind = %s AND c.revoked_at = 0", string(project), string(core.CredentialAgent))
+	andIn(&q, "c.agent_id", agents)
 	list, err := readAll(ctx, s, "agent credentials",
-		"SELECT "+credentialColumns+" FROM credentials WHERE "+q.conditions()+" ORDER BY created_at DESC, id DESC",
+		"SELECT "+credentialColumns+" FROM credentials c WHERE "+q.conditions()+" ORDER BY c.created_at DESC, c.id DESC",
 		q.args, scanCredential)
 	for _, c := range list {
 		byAgent[c.Agent] = append(byAgent[c.Agent], c)
@@ -77,11 +137,11 @@ func (s *store) AgentCredentials(ctx context.Context, project core.ProjectID, ag
 }
 
 // RevokeCredential implements core.CredentialStore.
-func (s *store) RevokeCredential(ctx context.Context, project core.ProjectID, id core.CredentialID, at time.Time) error {
+func (s *store) RevokeCredential(ctx context.Context, project core.ProjectID, id core.CredentialID, at time.Time, endsSessions bool) error {
 	return s.write(ctx, "revoke credential", func(h *txn) error {
 		return must(ctx, h, core.NotFoundError("credential", string(id)),
-			"UPDATE credentials SET revoked_at = $3 WHERE id = $1 AND project_id = $2 AND revoked_at = 0",
-			string(id), string(project), micros(at))
+			"UPDATE credentials SET revoked_at = $3, ends_sessions = $4 WHERE id = $1 AND project_id = $2 AND revoked_at = 0",
+			string(id), string(project), micros(at), flag(endsSessions))
 	})
 }
 

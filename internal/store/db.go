@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+
+	"github.com/reeve-ai/reeve/internal/store/migrations"
 )
 
 // Durability says what a committed transaction survives besides the end of the process.
@@ -38,10 +40,19 @@ type DB struct {
 //
 // Errors: Conflict ("database_too_new") if a newer program has changed the schema; else Internal.
 func Open(ctx context.Context, o Options) (*DB, error) {
+	e, err := openSQLite(ctx, o, migrations.SQLite())
+	if err != nil {
+		return nil, err
+	}
+	return &DB{store: store{engine: e}, sqlite: e}, nil
+}
+
+// complete fills in the defaults.
+func (o *Options) complete() error {
 	switch o.Durability {
 	case "", DurabilityNormal, DurabilityFull:
 	default:
-		return nil, fmt.Errorf("store: unknown durability %q", o.Durability)
+		return fmt.Errorf("store: unknown durability %q", o.Durability)
 	}
 	if o.Readers <= 0 {
 		o.Readers = runtime.NumCPU()
@@ -49,11 +60,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	e, err := openSQLite(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	return &DB{store: store{engine: e}, sqlite: e}, nil
+	return nil
 }
 
 // Run looks after the database until ctx ends: it moves the write-ahead log into the database file in
@@ -75,7 +82,8 @@ type Stats struct {
 }
 
 // Stats returns the counters.
-func (d *DB) Stats() Stats {
-	s := d.sqlite.stats
-	return Stats{Transactions: s.transactions.Load(), Commits: s.commits.Load(), Statements: s.statements.Load()}
+func (d *DB) Stats() Stats { return d.sqlite.stats.snapshot() }
+
+func (c *counters) snapshot() Stats {
+	return Stats{Transactions: c.transactions.Load(), Commits: c.commits.Load(), Statements: c.statements.Load()}
 }

@@ -12,6 +12,8 @@ type engine interface {
 	// read runs fn on a handle outside any transaction. Each statement sees all that was committed
 	// before it began.
 	read(ctx context.Context, fn func(handle) error) error
+	// snapshot is read for several statements: all see what was committed before the first began.
+	snapshot(ctx context.Context, fn func(handle) error) error
 	// write runs fn in a transaction of its own and returns when that is committed, or fn's error
 	// after everything that fn did was undone. fn may run on another goroutine, after others wrote.
 	write(ctx context.Context, fn func(*txn) error) error
@@ -26,8 +28,15 @@ type engine interface {
 	contains(column, argument string) string
 	// in is the condition that column is one of the strings in the argument, which list makes.
 	in(column, argument string) string
-	// list makes the argument for in.
+	// inBytes is the condition that column has the bytes of one of the strings of hex digits in the
+	// argument, which list makes.
+	inBytes(column, argument string) string
+	// list makes the argument for in and inBytes.
 	list(values []string) any
+	// inNumbers is the condition that column is one of the numbers in the argument, which numbers makes.
+	inNumbers(column, argument string) string
+	// numbers makes the argument for inNumbers.
+	numbers(values []int64) any
 	// insertEvents stores events of one log, already numbered, in as few statements as it can.
 	insertEvents(ctx context.Context, h handle, log int64, events []core.Event) error
 

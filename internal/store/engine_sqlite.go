@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -50,7 +51,10 @@ func sqliteDSN(path string, settings ...string) string {
 }
 
 // openSQLite opens the file, creates it if need be, and brings its schema up to date.
-func openSQLite(ctx context.Context, o Options) (_ *sqliteEngine, err error) {
+func openSQLite(ctx context.Context, o Options, versions fs.FS) (_ *sqliteEngine, err error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
 	path, err := filepath.Abs(o.Path)
 	if err != nil {
 		return nil, fmt.Errorf("store: open %s: %w", o.Path, err)
@@ -80,7 +84,7 @@ func openSQLite(ctx context.Context, o Options) (_ *sqliteEngine, err error) {
 		return nil, fmt.Errorf("store: open the database: %w", err)
 	}
 	e.writers.SetMaxOpenConns(1)
-	if err := migrateSQLite(ctx, e.writers, path); err != nil {
+	if err := migrateSQLite(ctx, e.writers, path, versions); err != nil {
 		return nil, err
 	}
 	if e.readers, err = sql.Open("sqlite", sqliteDSN(path, "query_only(1)", "cache_size(-8192)")); err != nil {
@@ -126,6 +130,22 @@ func (e *sqliteEngine) read(ctx context.Context, fn func(handle) error) error {
 	return fn(lane)
 }
 
+// snapshot: in a deferred transaction, the first statement says what the others see as well.
+func (e *sqliteEngine) snapshot(ctx context.Context, fn func(handle) error) error {
+	return e.read(ctx, func(h handle) (err error) {
+		lane := h.(*prepared) // read gives nothing else
+		if err := lane.do(ctx, "BEGIN"); err != nil {
+			return fmt.Errorf("begin reading: %w", err)
+		}
+		defer func() { // after a panic too: the lane goes on to others
+			if end := lane.do(ctx, "COMMIT"); err == nil && end != nil {
+				err = fmt.Errorf("end reading: %w", end)
+			}
+		}()
+		return fn(h)
+	})
+}
+
 func (e *sqliteEngine) write(ctx context.Context, fn func(*txn) error) error {
 	return e.writer.write(ctx, fn)
 }
@@ -143,10 +163,21 @@ func (e *sqliteEngine) in(column, argument string) string {
 	return column + " IN (SELECT value FROM json_each(" + argument + "))"
 }
 
-func (e *sqliteEngine) list(values []string) any {
+func (e *sqliteEngine) inBytes(column, argument string) string {
+	return column + " IN (SELECT unhex(value) FROM json_each(" + argument + "))"
+}
+
+func (e *sqliteEngine) list(values []string) any { return jsonList(values) }
+
+// inNumbers: json_each gives numbers, so that the text is that of in.
+func (e *sqliteEngine) inNumbers(column, argument string) string { return e.in(column, argument) }
+
+func (e *sqliteEngine) numbers(values []int64) any { return jsonList(values) }
+
+func jsonList[T string | int64](values []T) string {
 	b, err := json.Marshal(values)
 	if err != nil {
-		panic(fmt.Sprintf("store: list of strings: %v", err)) // strings always marshal
+		panic(fmt.Sprintf("store: list for a statement: %v", err)) // strings and numbers always marshal
 	}
 	return string(b)
 }

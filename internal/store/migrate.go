@@ -4,21 +4,21 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
 
 	"github.com/reeve-ai/reeve/internal/core"
-	"github.com/reeve-ai/reeve/internal/store/migrations"
 )
 
-// migrateSQLite brings the schema up to the version of this program. A file lock beside the database
+// migrateSQLite brings the schema up to the last of the versions. A file lock beside the database
 // makes two processes that start together do it one after the other: goose has no lock for SQLite.
 //
 // A database that a newer program has already changed is refused with Conflict ("database_too_new"):
 // what this one would write there might be wrong without anybody noticing.
-func migrateSQLite(ctx context.Context, db *sql.DB, path string) (err error) {
+func migrateSQLite(ctx context.Context, db *sql.DB, path string, versions fs.FS) (err error) {
 	lock := flock.New(path + ".migrate")
 	if _, err := lock.TryLockContext(ctx, 10*time.Millisecond); err != nil {
 		return fmt.Errorf("store: lock the database for migration: %w", err)
@@ -28,7 +28,7 @@ func migrateSQLite(ctx context.Context, db *sql.DB, path string) (err error) {
 			err = fmt.Errorf("store: unlock the database after migration: %w", e)
 		}
 	}()
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, migrations.SQLite(), goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, versions, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("store: read the migrations: %w", err)
 	}

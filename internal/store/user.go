@@ -6,12 +6,22 @@ import (
 	"github.com/reeve-ai/reeve/internal/core"
 )
 
-const userColumns = "id, first_name, middle_name, last_name, email, password_hash, tokens_after, created_at, updated_at"
+const userColumns = `u.id, u.first_name, u.middle_name, u.last_name, u.email, u.password_hash, u.tokens_after,
+	u.created_at, u.updated_at`
+
+// userFields are the destinations of userColumns.
+func userFields(u *core.User) []any {
+	return []any{
+		(*string)(&u.ID), &u.FirstName, &u.MiddleName, &u.LastName, &u.Email, &u.PasswordHash,
+		timeColumn{&u.TokensAfter},
+		timeColumn{&u.CreatedAt},
+		timeColumn{&u.UpdatedAt},
+	}
+}
 
 func scanUser(r row) (core.User, error) {
 	var u core.User
-	err := r.Scan((*string)(&u.ID), &u.FirstName, &u.MiddleName, &u.LastName, &u.Email, &u.PasswordHash,
-		timeColumn{&u.TokensAfter}, timeColumn{&u.CreatedAt}, timeColumn{&u.UpdatedAt})
+	err := r.Scan(userFields(&u)...)
 	return u, err
 }
 
@@ -23,7 +33,8 @@ func errUserExists() error {
 func (s *store) CreateUser(ctx context.Context, u core.User) error {
 	return s.write(ctx, "create user", func(h *txn) error {
 		return must(ctx, h, errUserExists(),
-			"INSERT INTO users ("+userColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+			`INSERT INTO users (id, first_name, middle_name, last_name, email, password_hash, tokens_after, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`,
 			string(u.ID), u.FirstName, u.MiddleName, u.LastName, u.Email, u.PasswordHash,
 			micros(u.TokensAfter), micros(u.CreatedAt), micros(u.UpdatedAt))
 	})
@@ -32,13 +43,13 @@ func (s *store) CreateUser(ctx context.Context, u core.User) error {
 // User implements core.ProjectStore.
 func (s *store) User(ctx context.Context, id core.UserID) (core.User, error) {
 	return readOne(ctx, s, "user", string(id),
-		"SELECT "+userColumns+" FROM users WHERE id = $1", []any{string(id)}, scanUser)
+		"SELECT "+userColumns+" FROM users u WHERE u.id = $1", []any{string(id)}, scanUser)
 }
 
 // UserByEmail implements core.ProjectStore.
 func (s *store) UserByEmail(ctx context.Context, email string) (core.User, error) {
 	return readOne(ctx, s, "user", email,
-		"SELECT "+userColumns+" FROM users WHERE email = $1", []any{email}, scanUser)
+		"SELECT "+userColumns+" FROM users u WHERE u.email = $1", []any{email}, scanUser)
 }
 
 // UpdateUser implements core.ProjectStore. An email that another user has is Conflict
@@ -63,10 +74,19 @@ func (s *store) UpdateUser(ctx context.Context, u core.User) error {
 
 const membershipColumns = "m.project_id, m.user_id, m.role, m.active, m.created_at, m.updated_at"
 
+// membershipFields are the destinations of membershipColumns.
+func membershipFields(m *core.Membership) []any {
+	return []any{
+		(*string)(&m.Project), (*string)(&m.User), (*string)(&m.Role),
+		flagColumn{&m.Active},
+		timeColumn{&m.CreatedAt},
+		timeColumn{&m.UpdatedAt},
+	}
+}
+
 func scanMembership(r row) (core.Membership, error) {
 	var m core.Membership
-	err := r.Scan((*string)(&m.Project), (*string)(&m.User), (*string)(&m.Role), flagColumn{&m.Active},
-		timeColumn{&m.CreatedAt}, timeColumn{&m.UpdatedAt})
+	err := r.Scan(membershipFields(&m)...)
 	return m, err
 }
 
@@ -96,4 +116,30 @@ func (s *store) Memberships(ctx context.Context, user core.UserID) ([]core.Membe
 		FROM memberships m JOIN projects p ON p.id = m.project_id
 		WHERE m.user_id = $1 ORDER BY p.created_at DESC, p.id DESC`,
 		[]any{string(user)}, scanMembership)
+}
+
+// ProjectsOf implements core.ProjectStore.
+func (s *store) ProjectsOf(ctx context.Context, user core.UserID) ([]core.MemberProject, error) {
+	scan := func(r row) (core.MemberProject, error) {
+		var m core.MemberProject
+		err := r.Scan(append(membershipFields(&m.Membership), projectFields(&m.Of)...)...)
+		return m, err
+	}
+	return readAll(ctx, s, "projects of a user", "SELECT "+membershipColumns+", "+projectColumns+`
+		FROM memberships m JOIN projects p ON p.id = m.project_id
+		WHERE m.user_id = $1 ORDER BY p.created_at DESC, p.id DESC`,
+		[]any{string(user)}, scan)
+}
+
+// Members implements core.ProjectStore.
+func (s *store) Members(ctx context.Context, project core.ProjectID) ([]core.Member, error) {
+	scan := func(r row) (core.Member, error) {
+		var m core.Member
+		err := r.Scan(append(membershipFields(&m.Membership), userFields(&m.Person)...)...)
+		return m, err
+	}
+	return readAll(ctx, s, "members", "SELECT "+membershipColumns+", "+userColumns+`
+		FROM memberships m JOIN users u ON u.id = m.user_id
+		WHERE m.project_id = $1 ORDER BY m.created_at, m.user_id`,
+		[]any{string(project)}, scan)
 }

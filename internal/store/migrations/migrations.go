@@ -1,5 +1,6 @@
-// Package migrations holds the versions of the database's schema as goose files, one folder per
-// engine. A file that was released never changes; a later version is a new file with the next number.
+// Package migrations holds the versions of the databases' schemas as goose files, one folder per
+// database and engine. A file that was released never changes; a later version is a new file with the
+// next number.
 package migrations
 
 import (
@@ -8,12 +9,17 @@ import (
 	"io/fs"
 )
 
-//go:embed sqlite/*.sql
+//go:embed sqlite/*.sql captures_sqlite/*.sql
 var files embed.FS
 
-// SQLite returns the versions for the SQLite engine.
-func SQLite() fs.FS {
-	sub, err := fs.Sub(files, "sqlite")
+// SQLite returns the versions of the main database for the SQLite engine.
+func SQLite() fs.FS { return folder("sqlite") }
+
+// CapturesSQLite returns the versions of the captures' database for the SQLite engine.
+func CapturesSQLite() fs.FS { return folder("captures_sqlite") }
+
+func folder(name string) fs.FS {
+	sub, err := fs.Sub(files, name)
 	if err != nil {
 		panic(fmt.Sprintf("migrations: embedded folder: %v", err)) // the folder is part of the binary
 	}

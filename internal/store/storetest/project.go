@@ -52,6 +52,21 @@ var projectPromises = map[string]func(*testing.T, *bundle){
 		_, err := b.Project(b.ctx, core.NewID[core.ProjectID]())
 		refused(t, "Project", err, core.NotFound, "project_not_found")
 	},
+	"UpdateReplacesAllButIDAndCreation": func(t *testing.T, b *bundle) {
+		domain := "example.org"
+		before, other := core.Project{ID: "p", Name: "old", Domain: &domain, Active: true, CreatedBy: "u", CreatedAt: kept(at(1))}, b.project(t)
+		need(t, b.CreateProject(b.ctx, before))
+		want := core.Project{ID: "p", Name: "new", Description: "d", CreatedBy: "v", CreatedAt: at(5), UpdatedAt: kept(at(6))}
+		need(t, b.UpdateProject(b.ctx, want))
+		got, err := b.Project(b.ctx, "p")
+		need(t, err)
+		want.CreatedBy, want.CreatedAt = before.CreatedBy, before.CreatedAt
+		same(t, "project", got, want)
+		spared, err := b.Project(b.ctx, other)
+		need(t, err)
+		same(t, "another project's name", spared.Name, "P")
+		refused(t, "UpdateProject", b.UpdateProject(b.ctx, core.Project{ID: "none"}), core.NotFound, "project_not_found")
+	},
 	"ProjectsAreListedOldestFirst": func(t *testing.T, b *bundle) {
 		list, err := b.Projects(b.ctx)
 		need(t, err)
@@ -139,5 +154,46 @@ var userPromises = map[string]func(*testing.T, *bundle){
 		list, err = b.Memberships(b.ctx, "nobody")
 		need(t, err)
 		same(t, "of nobody", list, []core.Membership{})
+	},
+	"APersonsProjectsComeInOneList": func(t *testing.T, b *bundle) {
+		user, other := b.user(t), b.user(t)
+		first, second := b.project(t), b.project(t)
+		mine := core.Membership{Project: first, User: user, Role: core.RoleViewer, CreatedAt: kept(at(1)), UpdatedAt: kept(at(2))}
+		also := core.Membership{Project: second, User: user, Role: core.RoleAdmin, Active: true}
+		for _, m := range []core.Membership{mine, also, {Project: b.project(t), User: other, Role: core.RoleAdmin}} {
+			need(t, b.PutMembership(b.ctx, m))
+		}
+		want := []core.MemberProject{{Membership: also}, {Membership: mine}}
+		for i := range want {
+			p, err := b.Project(b.ctx, want[i].Project)
+			need(t, err)
+			want[i].Of = p
+		}
+		list, err := b.ProjectsOf(b.ctx, user)
+		need(t, err)
+		same(t, "projects", list, want)
+		list, err = b.ProjectsOf(b.ctx, "nobody")
+		need(t, err)
+		same(t, "of nobody", list, []core.MemberProject{})
+	},
+	"MembersAreListedOldestFirstWithThePersons": func(t *testing.T, b *bundle) {
+		project, late, early := b.project(t), b.user(t), b.user(t)
+		want := []core.Member{
+			{Membership: core.Membership{Project: project, User: early, Role: core.RoleMember, CreatedAt: kept(at(1))}},
+			{Membership: core.Membership{Project: project, User: late, Role: core.RoleAdmin, Active: true, CreatedAt: kept(at(2)), UpdatedAt: kept(at(3))}},
+		}
+		for i := range want {
+			p, err := b.User(b.ctx, want[i].User)
+			need(t, err)
+			want[i].Person = p
+			need(t, b.PutMembership(b.ctx, want[i].Membership))
+		}
+		need(t, b.PutMembership(b.ctx, core.Membership{Project: b.project(t), User: early, Role: core.RoleAdmin}))
+		list, err := b.Members(b.ctx, project)
+		need(t, err)
+		same(t, "members", list, want)
+		list, err = b.Members(b.ctx, "none")
+		need(t, err)
+		same(t, "of nowhere", list, []core.Member{})
 	},
 }

@@ -22,6 +22,7 @@ func Run(t *testing.T, open func(t *testing.T) core.Store) {
 	}{
 		{"Project", projectPromises},
 		{"User", userPromises},
+		{"Invitation", invitationPromises},
 		{"Credential", credentialPromises},
 		{"Agent", agentPromises},
 		{"AgentList", agentListPromises},

@@ -16,6 +16,7 @@ type tenants struct {
 	session     core.Session
 	event       core.Event
 	key         core.Credential
+	invitation  core.Invitation
 	member      core.UserID
 }
 
@@ -43,9 +44,32 @@ var foreign = map[string][]struct {
 	}), core.Internal}},
 	"CreateProject": nil, // makes a tenant
 	"Project":       nil, // finds a project out
+	"UpdateProject": nil, // changes the tenant itself
 	"PutMembership": nil, // makes a member: nothing of the other project is touched
 	"Membership": {{"of their member", func(b *bundle, s core.Store, w tenants) error {
 		_, err := s.Membership(b.ctx, w.mine, w.member)
+		return err
+	}, core.NotFound}},
+	"Members": {{"their member", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.Members(b.ctx, w.mine)
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"CreateInvitation": {{"under their invitation's id", func(b *bundle, s core.Store, w tenants) error {
+		return s.CreateInvitation(b.ctx, w.asMine().invitation)
+	}, core.Conflict}},
+	"Invitation": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.Invitation(b.ctx, w.mine, w.invitation.ID)
+		return err
+	}, core.NotFound}},
+	"Invitations": {{"all", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.Invitations(b.ctx, w.mine)
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"UpdateInvitation": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.UpdateInvitation(b.ctx, w.asMine().invitation)
+	}, core.NotFound}},
+	"SessionState": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.SessionState(b.ctx, w.mine, w.session.ID)
 		return err
 	}, core.NotFound}},
 	"Credential": {{"their key", func(b *bundle, s core.Store, w tenants) error {
@@ -61,7 +85,7 @@ var foreign = map[string][]struct {
 		return nothing(len(list), err)
 	}, core.Internal}},
 	"RevokeCredential": {{"their key", func(b *bundle, s core.Store, w tenants) error {
-		return s.RevokeCredential(b.ctx, w.mine, w.key.ID, at(1))
+		return s.RevokeCredential(b.ctx, w.mine, w.key.ID, at(1), true)
 	}, core.NotFound}},
 	"RevokeAgentCredentials": {{"their agent's keys", func(b *bundle, s core.Store, w tenants) error {
 		return nothing(s.RevokeAgentCredentials(b.ctx, w.mine, w.agent.ID, at(1)))
@@ -213,7 +237,8 @@ func own(try func(b *bundle, s core.Store, w tenants) error) func(b *bundle, s c
 
 // asMine returns their things under my project's name, to be passed to methods that take a whole thing.
 func (w tenants) asMine() tenants {
-	w.agent.Project, w.environment.Project, w.session.Project = w.mine, w.mine, w.mine
+	w.agent.Project, w.environment.Project, w.session.Project, w.invitation.Project = w.mine, w.mine, w.mine, w.mine
+	w.invitation.RevokedAt = at(1)
 	w.agent.Name, w.environment.Name, w.session.Status = "taken over", "taken over", core.StatusTerminated
 	return w
 }
@@ -235,6 +260,7 @@ func (b *bundle) twoTenants(t *testing.T) tenants {
 	need(t, err)
 	w.event = events[0]
 	w.key = b.key(t, theirs, agentKey(w.agent.ID))
+	w.invitation = b.invitation(t, theirs)
 	need(t, b.PutMembership(b.ctx, core.Membership{Project: theirs, User: w.member, Role: core.RoleAdmin}))
 	b.owe(t, w.session, "n1", 1)
 	b.reserve(t, record(theirs, "theirs", 1, 100), 1)
@@ -316,6 +342,9 @@ func (b *bundle) untouched(t *testing.T, w tenants) {
 	key, err := b.Credential(b.ctx, theirs, w.key.ID)
 	need(t, err)
 	same(t, "key", key, w.key)
+	invitation, err := b.Invitation(b.ctx, theirs, w.invitation.ID)
+	need(t, err)
+	same(t, "invitation", invitation, w.invitation)
 	same(t, "turn", b.turnState(t, w.session), core.TurnState{Pending: true, Node: "n1", Epoch: 1, LeaseUntil: kept(at(1 + lifetime))})
 	rec, fresh := b.reserve(t, record(theirs, "again", 1, 100), 1)
 	same(t, "idempotency key is free", fresh, false)
