@@ -325,3 +325,42 @@ func (s *Service) ArchiveAgent(ctx context.Context, by core.Principal, id core.A
 	}
 	return a, nil
 }
+
+// DeactivateAgent switches an agent off: its keys and its sessions' tokens are refused, and it starts no new
+// session, until ReactivateAgent. One that is off stays as it is.
+//
+// Errors: Forbidden (below admin); NotFound; Conflict ("agent_archived").
+func (s *Service) DeactivateAgent(ctx context.Context, by core.Principal, id core.AgentID) (core.Agent, error) {
+	return s.setActive(ctx, by, id, false)
+}
+
+// ReactivateAgent switches an agent on again. One that is on stays as it is.
+//
+// Errors: Forbidden (below admin); NotFound; Conflict ("agent_archived").
+func (s *Service) ReactivateAgent(ctx context.Context, by core.Principal, id core.AgentID) (core.Agent, error) {
+	return s.setActive(ctx, by, id, true)
+}
+
+func (s *Service) setActive(ctx context.Context, by core.Principal, id core.AgentID, active bool) (core.Agent, error) {
+	if err := by.Require(core.RoleAdmin); err != nil {
+		return core.Agent{}, err
+	}
+	var a core.Agent
+	err := s.store.Tx(ctx, func(tx core.Store) (err error) {
+		if a, err = tx.Agent(ctx, by.Project, id); err != nil {
+			return err
+		}
+		if !a.ArchivedAt.IsZero() {
+			return core.Errorf(core.Conflict, "agent_archived", "the agent is archived: that is for good")
+		}
+		if a.Active == active {
+			return nil
+		}
+		a.Active, a.UpdatedAt = active, s.clock()
+		return tx.SetAgentState(ctx, a)
+	})
+	if err != nil {
+		return core.Agent{}, err
+	}
+	return a, nil
+}

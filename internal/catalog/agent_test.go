@@ -281,6 +281,53 @@ func TestParallelUpsertsOfOneIDAllSucceed(t *testing.T) {
 	}
 }
 
+func TestAnAgentIsSwitchedOffAndOn(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	ctx := t.Context()
+	a := f.create(t, core.AgentSpec{Name: "switch", Model: core.ModelChoice{ID: model}})
+	spared := f.create(t, core.AgentSpec{Name: "other", Model: core.ModelChoice{ID: model}})
+	want := a
+	for _, step := range []struct {
+		name   string
+		change func(context.Context, core.Principal, core.AgentID) (core.Agent, error)
+		active bool
+	}{{"off", f.DeactivateAgent, false}, {"on", f.ReactivateAgent, true}} {
+		got, err := step.change(ctx, f.admin, a.ID)
+		if err != nil || !got.UpdatedAt.After(want.UpdatedAt) {
+			t.Fatalf("%s: updated at %v, %v", step.name, got.UpdatedAt, err)
+		}
+		want.Active, want.UpdatedAt = step.active, got.UpdatedAt
+		again, err := step.change(ctx, f.admin, a.ID)
+		if err != nil {
+			t.Fatalf("%s again: %v", step.name, err)
+		}
+		stored, err := f.Agent(ctx, f.viewer, a.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, got := range map[string]core.Agent{"answer": got, "again": again, "stored": stored} {
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s, %s (-want +got):\n%s", step.name, what, diff)
+			}
+		}
+		list, err := f.Agents(ctx, f.viewer, core.AgentPage{Limit: 10, ActiveOnly: true})
+		if n := map[bool]int{true: 2, false: 1}[step.active]; err != nil || len(list) != n {
+			t.Errorf("%s: %d active agents, %v", step.name, len(list), err)
+		}
+	}
+	if _, err := f.ArchiveAgent(ctx, f.admin, a.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err := f.DeactivateAgent(ctx, f.admin, a.ID)
+	wantError(t, err, core.Conflict, "agent_archived", "")
+	_, err = f.ReactivateAgent(ctx, f.admin, a.ID)
+	wantError(t, err, core.Conflict, "agent_archived", "")
+	if got, err := f.Agent(ctx, f.admin, spared.ID); err != nil || !got.Active {
+		t.Errorf("another agent: %+v, %v", got, err)
+	}
+}
+
 func TestArchivingIsFinal(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
@@ -350,6 +397,8 @@ func TestRolesAndProjectsAreSeparate(t *testing.T) {
 			return err
 		},
 		"archive":       func(by core.Principal) error { _, err := f.ArchiveAgent(t.Context(), by, a.ID); return err },
+		"deactivate":    func(by core.Principal) error { _, err := f.DeactivateAgent(t.Context(), by, a.ID); return err },
+		"reactivate":    func(by core.Principal) error { _, err := f.ReactivateAgent(t.Context(), by, a.ID); return err },
 		"read":          func(by core.Principal) error { _, err := f.Agent(t.Context(), by, a.ID); return err },
 		"read version":  func(by core.Principal) error { _, err := f.AgentVersion(t.Context(), by, a.ID, 1); return err },
 		"list versions": func(by core.Principal) error { _, err := f.AgentVersions(t.Context(), by, a.ID, 0, 1); return err },
@@ -360,7 +409,7 @@ func TestRolesAndProjectsAreSeparate(t *testing.T) {
 			wantError(t, call(core.Principal{}), core.Forbidden, "forbidden", "")
 		})
 	}
-	for _, name := range []string{"update", "archive"} {
+	for _, name := range []string{"update", "archive", "deactivate", "reactivate"} {
 		wantError(t, calls[name](f.member), core.Forbidden, "forbidden", "")
 	}
 	_, err := f.CreateAgent(t.Context(), f.member, core.AgentSpec{Name: "b", Model: core.ModelChoice{ID: model}}, catalog.CreateOptions{Limits: catalog.ClaudeLimits})

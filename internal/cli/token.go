@@ -53,7 +53,7 @@ reeve token create --role viewer --name dashboard --expires 30d`,
 	}
 	add(&f.kind, "kind", string(identity.SpellingAccess), "kind", kinds())
 	add(&f.role, "role", string(core.RoleAdmin), "role", "What its holder may do: admin, member, viewer")
-	add(&f.project, "project", "", "project", "Id or name; without it the oldest project")
+	add(&f.project, "project", "", "project", "Id or name; without it the oldest active project")
 	add(&f.name, "name", "", "name", "What it is for, to recognize it in lists")
 	add(&f.expires, "expires", "", "when", "From now on: 30d, 12h; or a date: 2027-01-31; without it never")
 	configFlags(c, "data", "database.durability")
@@ -126,7 +126,7 @@ func expiry(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, usagef("--expires: %q is neither a time from now on, such as 30d or 12h, nor a date such as 2027-01-31", s)
 }
 
-// findProject turns an id or a name into an id. Empty stays empty: the oldest project.
+// findProject turns an id or a name into an id. Empty stays empty: the oldest active project.
 func findProject(ctx context.Context, cfg config.Config, wanted string) (core.ProjectID, error) {
 	if wanted == "" {
 		return "", nil

@@ -79,27 +79,12 @@ func (s *Service) RotateAgentKey(ctx context.Context, by core.Principal, agent c
 	return plain, key, nil
 }
 
-// RevokeAgentKey ends one agent key, at once.
+// RevokeAgentKey ends one agent key at once, and with it the sessions that it had opened.
 //
-// Errors: Forbidden; NotFound (no agent key of this project, or already revoked).
+// Errors: Forbidden; NotFound ("agent_key_not_found": no agent key of this project, or already revoked).
 func (s *Service) RevokeAgentKey(ctx context.Context, by core.Principal, id core.CredentialID) error {
-	if err := by.Require(core.RoleAdmin); err != nil {
-		return err
-	}
-	err := s.store.Tx(ctx, func(tx core.Store) error {
-		c, err := tx.Credential(ctx, by.Project, id)
-		if err != nil {
-			return err
-		}
-		if c.Kind != core.CredentialAgent {
-			return core.NotFoundError("agent_key", string(id))
-		}
-		return tx.RevokeCredential(ctx, by.Project, id, s.clock())
-	})
-	if err != nil {
-		return fmt.Errorf("revoke agent key: %w", err)
-	}
-	return nil
+	_, err := s.revoke(ctx, by, id, core.CredentialAgent, "agent_key")
+	return err
 }
 
 // keyName checks the optional name of a key.

@@ -24,73 +24,92 @@ func refused(kind core.CredentialKind) error {
 //
 // Errors: Unauthenticated ("invalid_token").
 func (s *Service) Token(ctx context.Context, raw string) (core.Principal, error) {
-	c, err := s.credential(ctx, raw, core.CredentialAccess)
+	k, err := s.key(ctx, raw, s.proof(raw), core.CredentialAccess, "")
 	if err != nil {
 		return core.Principal{}, err
 	}
-	return core.Principal{Kind: core.PrincipalToken, Project: c.Project, Role: c.Role, Credential: c.ID, User: c.CreatedBy}, nil
+	return core.Principal{Kind: core.PrincipalToken, Project: k.Project, Role: k.Role, Credential: k.ID, User: k.CreatedBy}, nil
 }
 
-// SDKKey returns which project's backend holds an SDK key. The principal has no role: the key serves
-// to report, not to read or to change anything.
+// SDKProject returns which project's backend holds an SDK key, and that project. The principal has no
+// role: the key serves to report, not to read or to change anything.
 //
 // Errors: Unauthenticated ("invalid_sdk_key").
-func (s *Service) SDKKey(ctx context.Context, raw string) (core.Principal, error) {
-	c, err := s.credential(ctx, raw, core.CredentialSDK)
+func (s *Service) SDKProject(ctx context.Context, raw string) (core.Principal, core.Project, error) {
+	k, err := s.key(ctx, raw, s.proof(raw), core.CredentialSDK, "")
 	if err != nil {
-		return core.Principal{}, err
+		return core.Principal{}, core.Project{}, err
 	}
-	return core.Principal{Kind: core.PrincipalSDK, Project: c.Project, Credential: c.ID}, nil
+	p, err := s.store.Project(ctx, k.Project)
+	if err != nil {
+		return core.Principal{}, core.Project{}, fmt.Errorf("read project: %w", err)
+	}
+	return core.Principal{Kind: core.PrincipalSDK, Project: k.Project, Credential: k.ID}, p, nil
 }
 
 // AgentKey returns which agent holds an agent key, and that agent. The principal has no role: the
 // key lets an agent open sessions and report, nothing else. The key of a deactivated or archived
-// agent does not work.
+// agent does not work. It takes one from the agent's allowance: agents that open sessions without end
+// are slowed down as those that report without end.
 //
-// Errors: Unauthenticated ("invalid_agent_key").
+// Errors: Unauthenticated ("invalid_agent_key"); RateLimited ("rate_limited", with RetryAfter), for a key
+// that was valid before without reading anything.
 func (s *Service) AgentKey(ctx context.Context, raw string) (core.Principal, core.Agent, error) {
-	c, err := s.credential(ctx, raw, core.CredentialAgent)
+	sum := s.proof(raw)
+	if whose, ok := s.allowance.whose(sum); ok {
+		if err := s.allowance.left(whose); err != nil {
+			return core.Principal{}, core.Agent{}, err
+		}
+	}
+	k, err := s.key(ctx, raw, sum, core.CredentialAgent, "")
 	if err != nil {
 		return core.Principal{}, core.Agent{}, err
 	}
-	agent, err := s.liveAgent(ctx, c.Project, c.Agent)
-	if core.KindOf(err) == core.NotFound {
-		return core.Principal{}, core.Agent{}, refused(core.CredentialAgent)
-	}
-	if err != nil {
+	s.allowance.remember(sum, account{k.Project, k.Agent})
+	if err := s.allowance.spend(account{k.Project, k.Agent}, 1); err != nil {
 		return core.Principal{}, core.Agent{}, err
 	}
-	by := core.Principal{Kind: core.PrincipalAgent, Project: c.Project, Credential: c.ID, Agent: c.Agent}
+	agent, err := s.store.Agent(ctx, k.Project, k.Agent)
+	if err != nil {
+		return core.Principal{}, core.Agent{}, fmt.Errorf("read agent: %w", err)
+	}
+	by := core.Principal{Kind: core.PrincipalAgent, Project: k.Project, Credential: k.ID, Agent: k.Agent}
 	return by, agent, nil
 }
 
-// credential finds the stored key that raw proves, if it works now.
-func (s *Service) credential(ctx context.Context, raw string, kind core.CredentialKind) (core.Credential, error) {
+// proof is the sum of what a caller presents as a key.
+func (s *Service) proof(raw string) []byte {
 	if len(raw) > maxCredentialSize {
-		return core.Credential{}, refused(kind)
+		raw = "" // key refuses it: no need to hash a megabyte
 	}
-	c := core.Credential{Hash: make([]byte, sha256.Size)} // compared when there is no row: the same work either way
-	if lookup, k, ok := parseKey(raw); ok && k == kind {
-		found, err := s.store.CredentialByPrefix(ctx, lookup)
+	return s.sum(raw)
+}
+
+// key finds the stored key that raw proves, if it works now, in one read; sum is its proof. What the
+// session, which may be empty, depends on comes with it.
+func (s *Service) key(ctx context.Context, raw string, sum []byte, kind core.CredentialKind, session core.SessionID) (core.KeyState, error) {
+	if len(raw) > maxCredentialSize {
+		return core.KeyState{}, refused(kind)
+	}
+	var k core.KeyState
+	k.Hash = make([]byte, sha256.Size) // compared when there is no row: the same work either way
+	if lookup, is, ok := parseKey(raw); ok && is == kind {
+		found, err := s.store.KeyState(ctx, lookup, session)
 		switch {
 		case err == nil:
-			c = found
+			k = found
 		case core.KindOf(err) != core.NotFound:
-			return core.Credential{}, fmt.Errorf("look up %s key: %w", kind, err)
+			return core.KeyState{}, fmt.Errorf("look up %s key: %w", kind, err)
 		}
 	}
 	now := s.clock()
-	if !hmac.Equal(s.sum(raw), c.Hash) || c.Kind != kind || !c.Live(now) {
-		return core.Credential{}, refused(kind)
+	proven := hmac.Equal(sum, k.Hash) && k.Kind == kind && k.Live(now)
+	lost := k.Agent != "" && !k.AgentActive
+	if !proven || !k.ProjectActive || lost {
+		return core.KeyState{}, refused(kind)
 	}
-	if err := s.liveProject(ctx, c.Project); err != nil {
-		if core.KindOf(err) == core.NotFound {
-			return core.Credential{}, refused(kind)
-		}
-		return core.Credential{}, err
-	}
-	s.used.note(c, now)
-	return c, nil
+	s.used.note(k.Credential, now)
+	return k, nil
 }
 
 // liveProject returns NotFound unless the project exists and is active.
@@ -103,18 +122,6 @@ func (s *Service) liveProject(ctx context.Context, id core.ProjectID) error {
 		return core.NotFoundError("project", string(id))
 	}
 	return nil
-}
-
-// liveAgent returns NotFound unless the agent exists, is active and not archived.
-func (s *Service) liveAgent(ctx context.Context, project core.ProjectID, id core.AgentID) (core.Agent, error) {
-	a, err := s.store.Agent(ctx, project, id)
-	if err != nil {
-		return core.Agent{}, fmt.Errorf("read agent: %w", err)
-	}
-	if !usable(a) {
-		return core.Agent{}, core.NotFoundError("agent", string(id))
-	}
-	return a, nil
 }
 
 func usable(a core.Agent) bool { return a.Active && a.ArchivedAt.IsZero() }

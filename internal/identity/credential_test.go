@@ -39,8 +39,8 @@ func (w world) keys(t *testing.T, admin core.Principal) map[core.CredentialKind]
 	if err != nil {
 		t.Fatal(err)
 	}
-	sdk, c := w.newKey(sdkLabel, admin.Project, 0)
-	if err := w.db.CreateCredential(t.Context(), c); err != nil {
+	sdk, _, err := w.CreateSDKKey(t.Context(), admin, 1, "")
+	if err != nil {
 		t.Fatal(err)
 	}
 	_, agent, _ := w.agent(t, admin)
@@ -53,7 +53,13 @@ func TestAKeyOfOneKindIsNeverAnother(t *testing.T) {
 	admin := w.project(t, "a@b")
 	try := map[core.CredentialKind]func(context.Context, string) (core.Principal, error){
 		core.CredentialAccess: w.Token,
-		core.CredentialSDK:    w.SDKKey,
+		core.CredentialSDK: func(ctx context.Context, raw string) (core.Principal, error) {
+			by, p, err := w.SDKProject(ctx, raw)
+			if err == nil && (p.ID != admin.Project || p.Name != "Parcel Desk") {
+				t.Errorf("SDKProject = %+v", p)
+			}
+			return by, err
+		},
 		core.CredentialAgent: func(ctx context.Context, raw string) (core.Principal, error) {
 			by, _, err := w.AgentKey(ctx, raw)
 			return by, err
@@ -148,11 +154,18 @@ type broken struct {
 	lookup, touch error
 }
 
-func (b broken) CredentialByPrefix(ctx context.Context, prefix string) (core.Credential, error) {
+func (b broken) KeyState(ctx context.Context, prefix string, session core.SessionID) (core.KeyState, error) {
 	if b.lookup != nil {
-		return core.Credential{}, b.lookup
+		return core.KeyState{}, b.lookup
 	}
-	return b.Store.CredentialByPrefix(ctx, prefix)
+	return b.Store.KeyState(ctx, prefix, session)
+}
+
+func (b broken) SessionState(ctx context.Context, project core.ProjectID, session core.SessionID) (core.SessionState, error) {
+	if b.lookup != nil {
+		return core.SessionState{}, b.lookup
+	}
+	return b.Store.SessionState(ctx, project, session)
 }
 
 func (b broken) TouchCredentials(ctx context.Context, used map[core.CredentialID]time.Time) error {
@@ -166,11 +179,26 @@ func (b broken) TouchCredentials(ctx context.Context, used map[core.CredentialID
 func TestTroubleOfTheStoreIsNoBadKey(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	_, key, _ := w.agent(t, w.project(t, "a@b"))
+	admin := w.project(t, "a@b")
+	a, key, c := w.agent(t, admin)
+	_, token := w.session(t, a, c.ID)
+	raw := w.keys(t, admin)
 	trouble := errors.New("disk on fire")
 	s := New(broken{Store: w.db, lookup: trouble}, testSecret, Options{Now: w.clock.now})
-	if _, _, err := s.AgentKey(t.Context(), key); core.KindOf(err) != core.Internal || !errors.Is(err, trouble) {
-		t.Errorf("error = %v", err)
+	for name, check := range map[string]func(context.Context) error{
+		"AgentKey":      func(ctx context.Context) error { _, _, err := s.AgentKey(ctx, key); return err },
+		"SDKProject":    func(ctx context.Context) error { _, _, err := s.SDKProject(ctx, raw[core.CredentialSDK]); return err },
+		"Token":         func(ctx context.Context) error { _, err := s.Token(ctx, raw[core.CredentialAccess]); return err },
+		"Session":       func(ctx context.Context) error { _, _, err := s.Session(ctx, token); return err },
+		"AgentReporter": func(ctx context.Context) error { _, err := s.AgentReporter(ctx, key, token); return err },
+		"SDKReporter": func(ctx context.Context) error {
+			_, err := s.SDKReporter(ctx, raw[core.CredentialSDK], token)
+			return err
+		},
+	} {
+		if err := check(t.Context()); core.KindOf(err) != core.Internal || !errors.Is(err, trouble) {
+			t.Errorf("%s: error = %v", name, err)
+		}
 	}
 }
 

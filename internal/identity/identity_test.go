@@ -32,6 +32,11 @@ var testSecret = bytes.Repeat([]byte("s"), SecretSize)
 
 func setup(t *testing.T) world {
 	t.Helper()
+	return setupLimited(t, Limits{})
+}
+
+func setupLimited(t *testing.T, limits Limits) world {
+	t.Helper()
 	db, err := store.Open(context.Background(), store.Options{Path: filepath.Join(t.TempDir(), "reeve.db")})
 	if err != nil {
 		t.Fatal(err)
@@ -39,10 +44,10 @@ func setup(t *testing.T) world {
 	t.Cleanup(func() { _ = db.Close() })
 	c := &stopped{}
 	c.micros.Store(time.Date(2026, 4, 16, 10, 0, 0, 250_000_000, time.UTC).UnixMicro())
-	return world{Service: New(db, testSecret, Options{Now: c.now}), db: db, clock: c}
+	return world{Service: New(db, testSecret, Options{Now: c.now, Limits: limits}), db: db, clock: c}
 }
 
-const goodPassword = "correct horse"
+const goodPassword = "correct horse battery"
 
 func (w world) person(t *testing.T, email string) (core.User, core.Principal, string) {
 	t.Helper()
@@ -50,7 +55,11 @@ func (w world) person(t *testing.T, email string) (core.User, core.Principal, st
 	if err != nil {
 		t.Fatal(err)
 	}
-	return u, core.Principal{Kind: core.PrincipalUser, User: u.ID}, token
+	_, by, err := w.User(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u, by, token
 }
 
 // project makes a project of a new person and returns its administrator.

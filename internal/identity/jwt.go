@@ -10,7 +10,7 @@ import (
 	"github.com/reeve-ai/reeve/internal/core"
 )
 
-// tokenLifetime is that of both kinds of token (reference otas.md, 1.9).
+// tokenLifetime is that of user and agent session tokens (reference otas.md, 1.9).
 const tokenLifetime = 30 * 24 * time.Hour
 
 const (
@@ -44,7 +44,7 @@ func newSigner(key []byte, kind string, now func() time.Time) signer {
 	)}
 }
 
-// common are the claims of both kinds. exp and iat are whole seconds.
+// common are the claims of all kinds. exp and iat are whole seconds.
 type common struct {
 	jwt.RegisteredClaims
 	Kind string `json:"kind"`
@@ -52,12 +52,14 @@ type common struct {
 
 func (c common) tokenKind() string { return c.Kind }
 
-func (s signer) claims(now time.Time) common {
+func (s signer) claims(now time.Time) common { return s.claimsFor(now, tokenLifetime) }
+
+func (s signer) claimsFor(now time.Time, lifetime time.Duration) common {
 	return common{Kind: s.kind, RegisteredClaims: jwt.RegisteredClaims{
 		Issuer:    issuer,
 		Audience:  jwt.ClaimStrings{issuer + "/" + s.kind},
 		IssuedAt:  jwt.NewNumericDate(now),
-		ExpiresAt: jwt.NewNumericDate(now.Add(tokenLifetime)),
+		ExpiresAt: jwt.NewNumericDate(now.Add(lifetime)),
 	}}
 }
 
@@ -107,7 +109,8 @@ func (s *Service) userToken(u core.User) (string, error) {
 	})
 }
 
-// User returns whose user token this is. The principal belongs to no project yet; see Member.
+// User returns whose user token this is. The principal belongs to no project yet; see Member. Its IssuedAt
+// is that of the token.
 //
 // Errors: Unauthenticated ("invalid_token").
 func (s *Service) User(ctx context.Context, token string) (core.User, core.Principal, error) {
@@ -130,7 +133,7 @@ func (s *Service) User(ctx context.Context, token string) (core.User, core.Princ
 	if time.UnixMicro(c.IssuedUS).Before(u.TokensAfter) {
 		return core.User{}, core.Principal{}, none
 	}
-	return u, core.Principal{Kind: core.PrincipalUser, User: id}, nil
+	return u, core.Principal{Kind: core.PrincipalUser, User: id, IssuedAt: time.UnixMicro(c.IssuedUS).UTC()}, nil
 }
 
 // sessionClaims: the reference 1.9, and the project, under which the session is found again.
@@ -152,47 +155,53 @@ func (s *Service) SessionToken(sess core.Session, now time.Time) (string, error)
 	})
 }
 
-// Session returns who reports into which session. The token ends with its session, and while its
-// agent or project is switched off (reference otas.md, section 8, S4); the key that opened the
-// session may be gone (3.15). The principal has no role.
-//
-// Errors: Unauthenticated ("invalid_session_token").
-func (s *Service) Session(ctx context.Context, raw string) (core.Principal, core.SessionID, error) {
-	none := core.Errorf(core.Unauthenticated, "invalid_session_token", "the agent session token is not valid")
+// sessionTo is what a session token says, read.
+type sessionTo struct {
+	project core.ProjectID
+	agent   core.AgentID
+	session core.SessionID
+}
+
+func (c sessionTo) account() account { return account{c.project, c.agent} }
+
+func errSessionToken() error {
+	return core.Errorf(core.Unauthenticated, "invalid_session_token", "the agent session token is not valid")
+}
+
+// sessionClaims reads a session token and reports whether it is one of ours and its time is not over.
+// Whether its session goes on is another question.
+func (s *Service) sessionClaims(raw string) (sessionTo, bool) {
 	var c sessionClaims
 	if !s.sessions.read(raw, &c) {
-		return core.Principal{}, "", none
+		return sessionTo{}, false
 	}
-	id, ok1 := core.ParseID[core.SessionID](c.Session)
+	session, ok1 := core.ParseID[core.SessionID](c.Session)
 	agent, ok2 := core.ParseID[core.AgentID](c.Agent)
 	project, ok3 := core.ParseID[core.ProjectID](c.Project)
 	if !ok1 || !ok2 || !ok3 {
-		return core.Principal{}, "", none
+		return sessionTo{}, false
 	}
-	sess, err := s.liveSession(ctx, project, agent, id)
-	if core.KindOf(err) == core.NotFound {
-		return core.Principal{}, "", none
-	}
-	if err != nil {
-		return core.Principal{}, "", err
-	}
-	by := core.Principal{Kind: core.PrincipalAgentSession, Project: project, Credential: sess.AgentKey, Agent: agent}
-	return by, id, nil
+	return sessionTo{project, agent, session}, true
 }
 
-func (s *Service) liveSession(ctx context.Context, project core.ProjectID, agent core.AgentID, id core.SessionID) (core.Session, error) {
-	if err := s.liveProject(ctx, project); err != nil {
-		return core.Session{}, err
+// Session returns who reports into which session. The token ends with its session, archived or deleted,
+// and with its key, if that was revoked for itself; it does not work while its agent or project is
+// switched off (reference otas.md, section 8, S4). That its key was replaced, or has expired, does not
+// matter (3.15). The principal has no role. It costs one read.
+//
+// Errors: Unauthenticated ("invalid_session_token").
+func (s *Service) Session(ctx context.Context, raw string) (core.Principal, core.SessionID, error) {
+	c, ok := s.sessionClaims(raw)
+	if !ok {
+		return core.Principal{}, "", errSessionToken()
 	}
-	if _, err := s.liveAgent(ctx, project, agent); err != nil {
-		return core.Session{}, err
+	st, err := s.store.SessionState(ctx, c.project, c.session)
+	if err != nil && core.KindOf(err) != core.NotFound {
+		return core.Principal{}, "", fmt.Errorf("read session: %w", err)
 	}
-	sess, err := s.store.Session(ctx, project, id)
-	if err != nil {
-		return core.Session{}, fmt.Errorf("read session: %w", err)
+	if err != nil || st.Agent != c.agent || !st.Open || !st.AgentActive || !st.ProjectActive {
+		return core.Principal{}, "", errSessionToken()
 	}
-	if sess.Agent != agent {
-		return core.Session{}, core.NotFoundError("session", string(id))
-	}
-	return sess, nil
+	by := core.Principal{Kind: core.PrincipalAgentSession, Project: c.project, Credential: st.AgentKey, Agent: c.agent}
+	return by, c.session, nil
 }

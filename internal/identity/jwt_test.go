@@ -147,11 +147,11 @@ func TestSessionTokensEndWithWhatTheyStandFor(t *testing.T) {
 	if err != nil || id != sess.ID || by != want {
 		t.Fatalf("Session = %+v, %s, %v", by, id, err)
 	}
-	if err := w.RevokeAgentKey(ctx, admin, key.ID); err != nil {
+	if _, _, err := w.RotateAgentKey(ctx, admin, a.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := w.Session(ctx, token); err != nil {
-		t.Errorf("after its key was revoked (reference 3.15): %v", err)
+		t.Errorf("after its key was replaced (reference 3.15): %v", err)
 	}
 
 	forge := func(change func(s *core.Session)) string {
@@ -177,6 +177,39 @@ func TestSessionTokensEndWithWhatTheyStandFor(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	type revoker func(by core.Principal, id core.CredentialID) error
+	for name, revoke := range map[string]revoker{
+		"RevokeAgentKey": func(by core.Principal, id core.CredentialID) error { return w.RevokeAgentKey(ctx, by, id) },
+		"RevokeKey":      func(by core.Principal, id core.CredentialID) error { _, err := w.RevokeKey(ctx, by, id); return err },
+	} {
+		b, _, opener := w.agent(t, admin)
+		spare, spareKey := w.NewAgentKey(b, admin)
+		if err := w.db.CreateCredential(ctx, spareKey); err != nil {
+			t.Fatal(err)
+		}
+		_, opened := w.session(t, b, opener.ID)
+		_, another := w.session(t, b, spareKey.ID)
+		if err := revoke(admin, opener.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := w.Session(ctx, opened); core.CodeOf(err) != "invalid_session_token" {
+			t.Errorf("%s: the key's session goes on: %v", name, err)
+		}
+		if _, _, err := w.Session(ctx, another); err != nil {
+			t.Errorf("%s: the session of another key: %v", name, err)
+		}
+		if _, err := w.AgentReporter(ctx, spare, opened); core.CodeOf(err) != "invalid_session_token" {
+			t.Errorf("%s: somebody reports into it: %v", name, err)
+		}
+	}
+	archived, token2 := w.session(t, a, "")
+	archived.ArchivedAt = w.Service.clock()
+	if err := w.db.UpdateSession(ctx, archived); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = w.Session(ctx, token2)
+	wantError(t, err, core.Unauthenticated, "invalid_session_token")
+
 	for name, change := range map[string]func(context.Context) error{
 		"agent deactivated": func(ctx context.Context) error { off := a; off.Active = false; return w.db.SetAgentState(ctx, off) },
 		"agent archived": func(ctx context.Context) error {

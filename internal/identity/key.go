@@ -38,6 +38,7 @@ const (
 	managedLabel               = "sk-reeve_" //
 	everrunsLabel              = "evr_pat_"  //
 	qoderLabel                 = "pt-"       //
+	inviteLabel                = "invite_"   // no credential: it admits to a project, once
 	maxCredentialSize          = 4096        // bytes of any key or token; ours are far shorter
 )
 
@@ -76,19 +77,25 @@ func IsAccessToken(raw string) bool {
 	return ok && kind == core.CredentialAccess
 }
 
-// parseKey reads a key from its end: the parts behind the label have fixed sizes, and labels may
-// hold separators themselves.
+// parseKey reads a key and says what kind of credential its label stands for.
 func parseKey(raw string) (lookup string, kind core.CredentialKind, ok bool) {
+	label, lookup, ok := cutKey(raw)
+	if !ok {
+		return "", "", false
+	}
+	kind, ok = labels[label]
+	return lookup, kind, ok
+}
+
+// cutKey reads a key from its end: the parts behind the label have fixed sizes, and labels may hold
+// separators themselves.
+func cutKey(raw string) (label, lookup string, ok bool) {
 	cut := len(raw) - secretSize - 1 - lookupSize
 	if cut <= 0 || raw[cut+lookupSize] != '_' {
 		return "", "", false
 	}
-	lookup = raw[cut : cut+lookupSize]
-	kind, ok = labels[raw[:cut]]
-	if !ok || !alphanumeric(lookup) || !alphanumeric(raw[cut+lookupSize+1:]) {
-		return "", "", false
-	}
-	return lookup, kind, true
+	label, lookup = raw[:cut], raw[cut:cut+lookupSize]
+	return label, lookup, alphanumeric(lookup) && alphanumeric(raw[cut+lookupSize+1:])
 }
 
 func alphanumeric(s string) bool {
@@ -119,8 +126,7 @@ func randomText(n int) string {
 // newKey draws a key and the credential that will recognize it. The caller sets what is special to
 // its kind. lifetime zero: it never expires.
 func (s *Service) newKey(label string, project core.ProjectID, lifetime time.Duration) (string, core.Credential) {
-	lookup := randomText(lookupSize)
-	plain := label + lookup + "_" + randomText(secretSize)
+	plain, lookup := drawKey(label)
 	c := core.Credential{
 		ID:        core.NewID[core.CredentialID](),
 		Project:   project,
@@ -133,6 +139,12 @@ func (s *Service) newKey(label string, project core.ProjectID, lifetime time.Dur
 		c.ExpiresAt = c.CreatedAt.Add(lifetime)
 	}
 	return plain, c
+}
+
+// drawKey draws a key and returns its lookup part as well.
+func drawKey(label string) (plain, lookup string) {
+	lookup = randomText(lookupSize)
+	return label + lookup + "_" + randomText(secretSize), lookup
 }
 
 // sum is what is stored of a key. A fast keyed hash is enough for 256 random bits, and the pepper

@@ -127,32 +127,95 @@ type ProjectOf struct {
 	Role core.Role // the person's
 }
 
-// Projects lists the active projects to which a person has an active membership, newest first. It
-// is never nil.
+// Projects lists the projects to which a person has an active membership, newest first: those that are
+// active, or all. It is never nil, and costs one read.
 //
 // Errors: Forbidden (no person).
-func (s *Service) Projects(ctx context.Context, by core.Principal) ([]ProjectOf, error) {
+func (s *Service) Projects(ctx context.Context, by core.Principal, includeInactive bool) ([]ProjectOf, error) {
 	if by.Kind != core.PrincipalUser {
 		return nil, core.Errorf(core.Forbidden, "forbidden", "only a person has projects to list, with a user token")
 	}
-	memberships, err := s.store.Memberships(ctx, by.User)
+	all, err := s.store.ProjectsOf(ctx, by.User)
 	if err != nil {
-		return nil, fmt.Errorf("list memberships: %w", err)
+		return nil, fmt.Errorf("list projects: %w", err)
 	}
-	out := make([]ProjectOf, 0, len(memberships))
-	for _, m := range memberships {
-		if !m.Active {
-			continue
-		}
-		p, err := s.store.Project(ctx, m.Project)
-		if err != nil {
-			return nil, fmt.Errorf("read project: %w", err)
-		}
-		if p.Active {
-			out = append(out, ProjectOf{Project: p, Role: m.Role})
+	out := make([]ProjectOf, 0, len(all))
+	for _, m := range all {
+		if m.Active && (m.Of.Active || includeInactive) {
+			out = append(out, ProjectOf{Project: m.Of, Role: m.Role})
 		}
 	}
 	return out, nil
+}
+
+// DeactivateProject switches a project off: none of its keys, tokens, sessions and members work until
+// ReactivateProject. It returns the project as it is now.
+//
+// Errors: Forbidden (below admin, or no person: a token could not switch it on again).
+func (s *Service) DeactivateProject(ctx context.Context, by core.Principal) (core.Project, error) {
+	if err := by.Require(core.RoleAdmin); err != nil {
+		return core.Project{}, err
+	}
+	if by.Kind != core.PrincipalUser {
+		return core.Project{}, core.Errorf(core.Forbidden, "forbidden", "only a person may deactivate a project, with a user token")
+	}
+	p, err := s.setActive(ctx, by.User, by.Project, false)
+	if core.KindOf(err) == core.NotFound {
+		err = core.Errorf(core.Forbidden, "forbidden", "the caller is no longer an administrator of the project")
+	}
+	return p, err
+}
+
+// ReactivateProject switches a project on again. The caller is a person, as User returns them, and an active
+// administrator of it. It returns the project as it is now; one that was active stays as it is.
+//
+// Errors: Forbidden (no person); NotFound ("project_not_found", whatever the reason).
+func (s *Service) ReactivateProject(ctx context.Context, by core.Principal, id core.ProjectID) (core.Project, error) {
+	if by.Kind != core.PrincipalUser {
+		return core.Project{}, core.Errorf(core.Forbidden, "forbidden", "only a person may reactivate a project, with a user token")
+	}
+	return s.setActive(ctx, by.User, id, true)
+}
+
+// setActive switches a project. The administrator is checked in the same transaction, so that one who is
+// being removed does not switch any more. NotFound if they are none.
+func (s *Service) setActive(ctx context.Context, admin core.UserID, id core.ProjectID, active bool) (core.Project, error) {
+	none := core.NotFoundError("project", core.FormatUUID(id))
+	var p core.Project
+	err := s.store.Tx(ctx, func(tx core.Store) (err error) {
+		if p, err = tx.Project(ctx, id); err != nil { // holds the project
+			return err
+		}
+		m, err := tx.Membership(ctx, id, admin)
+		if err != nil {
+			return err
+		}
+		if !m.Active || m.Role != core.RoleAdmin {
+			return none
+		}
+		if p.Active == active {
+			return nil
+		}
+		p.Active, p.UpdatedAt = active, s.clock()
+		return tx.UpdateProject(ctx, p)
+	})
+	if core.KindOf(err) == core.NotFound {
+		return core.Project{}, none
+	}
+	if err != nil {
+		return core.Project{}, fmt.Errorf("switch project: %w", err)
+	}
+	return p, nil
+}
+
+// Project returns the caller's own project.
+//
+// Errors: Forbidden (no part in any project); NotFound.
+func (s *Service) Project(ctx context.Context, by core.Principal) (core.Project, error) {
+	if err := by.Require(core.RoleViewer); err != nil {
+		return core.Project{}, err
+	}
+	return s.store.Project(ctx, by.Project)
 }
 
 // Member returns a person as the principal of one project, and the project. No membership, an

@@ -105,7 +105,7 @@ func TestWhoBelongs(t *testing.T) {
 	}
 	list := func(ctx context.Context, by core.Principal) []string {
 		t.Helper()
-		all, err := w.Projects(ctx, by)
+		all, err := w.Projects(ctx, by, false)
 		if err != nil || all == nil {
 			t.Errorf("Projects = %v, %v", all, err)
 		}
@@ -122,10 +122,123 @@ func TestWhoBelongs(t *testing.T) {
 		t.Errorf("a former member lists %v", got)
 	}
 	machine := core.Principal{Kind: core.PrincipalToken, Project: admin.Project, Role: core.RoleAdmin, User: admin.User}
-	if _, err := w.Projects(ctx, machine); core.KindOf(err) != core.Forbidden {
+	if _, err := w.Projects(ctx, machine, true); core.KindOf(err) != core.Forbidden {
 		t.Errorf("a token lists projects: %v", err)
 	}
 	if _, err := w.CreateProject(ctx, machine, NewProject{Name: "x"}); core.KindOf(err) != core.Forbidden {
 		t.Errorf("a token creates a project: %v", err)
+	}
+}
+
+// A project that is switched off is off for everybody, whatever they show.
+func TestADeactivatedProjectRefusesAll(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	ctx := t.Context()
+	admin := w.project(t, "a@b")
+	member, person := w.join(t, admin, "m@b", core.RoleMember)
+	keys := w.keys(t, admin)
+	a, agentKey, c := w.agent(t, admin)
+	_, token := w.session(t, a, c.ID)
+	ways := map[string]func(context.Context) error{
+		"access token":  func(ctx context.Context) error { _, err := w.Token(ctx, keys[core.CredentialAccess]); return err },
+		"SDK key":       func(ctx context.Context) error { _, _, err := w.SDKProject(ctx, keys[core.CredentialSDK]); return err },
+		"agent key":     func(ctx context.Context) error { _, _, err := w.AgentKey(ctx, agentKey); return err },
+		"session token": func(ctx context.Context) error { _, _, err := w.Session(ctx, token); return err },
+		"agent reports": func(ctx context.Context) error { return second(w.AgentReporter(ctx, agentKey, token)) },
+		"SDK reports":   func(ctx context.Context) error { return second(w.SDKReporter(ctx, keys[core.CredentialSDK], token)) },
+		"admin":         func(ctx context.Context) error { _, _, err := w.Member(ctx, admin.User, admin.Project); return err },
+		"member":        func(ctx context.Context) error { _, _, err := w.Member(ctx, member.User, admin.Project); return err },
+		"new token": func(ctx context.Context) error {
+			_, _, err := w.IssueToken(ctx, IssueToken{Project: admin.Project})
+			return err
+		},
+		"token of any": func(ctx context.Context) error { _, _, err := w.IssueToken(ctx, IssueToken{}); return err },
+	}
+	for name, way := range ways {
+		if err := way(ctx); err != nil {
+			t.Errorf("%s before: %v", name, err)
+		}
+	}
+	w.clock.move(time.Second)
+	p, err := w.DeactivateProject(ctx, admin)
+	if err != nil || p.Active || !p.UpdatedAt.Equal(w.Service.clock()) || p.Name != "Parcel Desk" {
+		t.Fatalf("DeactivateProject = %+v, %v", p, err)
+	}
+	for name, way := range ways {
+		if err := way(ctx); core.KindOf(err) != core.Unauthenticated && core.KindOf(err) != core.NotFound {
+			t.Errorf("%s while it is off: %v", name, err)
+		}
+	}
+	for all, want := range map[bool]int{false: 0, true: 1} {
+		if list, err := w.Projects(ctx, person, all); err != nil || len(list) != want || list == nil {
+			t.Errorf("Projects(%v) = %v, %v", all, list, err)
+		}
+	}
+	_, stranger, _ := w.person(t, "s@b")
+	for name, by := range map[string]core.Principal{"member": person, "stranger": stranger} {
+		_, err := w.ReactivateProject(ctx, by, admin.Project)
+		wantError(t, err, core.NotFound, "project_not_found")
+		if err == nil {
+			t.Error(name)
+		}
+	}
+	_, err = w.ReactivateProject(ctx, core.Principal{Kind: core.PrincipalToken, Project: admin.Project, Role: core.RoleAdmin, User: admin.User}, admin.Project)
+	wantError(t, err, core.Forbidden, "forbidden")
+	_, err = w.ReactivateProject(ctx, admin, "none")
+	wantError(t, err, core.NotFound, "project_not_found")
+	for range 2 { // the second changes nothing
+		if p, err = w.ReactivateProject(ctx, core.Principal{Kind: core.PrincipalUser, User: admin.User}, admin.Project); err != nil || !p.Active {
+			t.Fatalf("ReactivateProject = %+v, %v", p, err)
+		}
+	}
+	for name, way := range ways {
+		if err := way(ctx); err != nil {
+			t.Errorf("%s afterwards: %v", name, err)
+		}
+	}
+}
+
+func TestWhoMayDeactivateAProject(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	ctx := t.Context()
+	admin := w.project(t, "a@b")
+	member, _ := w.join(t, admin, "m@b", core.RoleMember)
+	former, formerPerson := w.join(t, admin, "f@b", core.RoleAdmin)
+	if err := w.RemoveMember(ctx, admin, former.User); err != nil {
+		t.Fatal(err)
+	}
+	for name, by := range map[string]core.Principal{
+		"member": member, "admin token": {Kind: core.PrincipalToken, Project: admin.Project, Role: core.RoleAdmin, User: admin.User},
+		"nobody": {}, "former admin": former,
+	} {
+		_, err := w.DeactivateProject(ctx, by)
+		wantError(t, err, core.Forbidden, "forbidden")
+		if err == nil {
+			t.Error(name)
+		}
+	}
+	_, err := w.ReactivateProject(ctx, formerPerson, admin.Project)
+	wantError(t, err, core.NotFound, "project_not_found")
+	if p, err := w.db.Project(ctx, admin.Project); err != nil || !p.Active {
+		t.Errorf("project = %+v, %v", p, err)
+	}
+}
+
+func TestProjectsCostOneRead(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	ctx := t.Context()
+	_, by, _ := w.person(t, "a@b")
+	for range 5 {
+		if _, err := w.CreateProject(ctx, by, NewProject{Name: "x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := w.db.Stats().Statements
+	list, err := w.Projects(ctx, by, false)
+	if n := w.db.Stats().Statements - before; err != nil || len(list) != 5 || n != 1 {
+		t.Errorf("%d projects, %v, cost %d statements", len(list), err, n)
 	}
 }

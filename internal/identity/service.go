@@ -24,6 +24,7 @@ type Service struct {
 	sessions  signer
 	passwords *passwords
 	throttle  *throttle
+	allowance *allowance
 	used      *lastUsed
 }
 
@@ -56,6 +57,7 @@ func New(store core.Store, secret []byte, opts Options) *Service {
 		sessions:  newSigner(derive(secret, "reeve/1 agent session token"), kindSession, opts.Now),
 		passwords: newPasswords(),
 		throttle:  newThrottle(opts.Limits, opts.Now),
+		allowance: newAllowance(opts.Limits, opts.Now),
 		used:      &lastUsed{at: map[core.CredentialID]time.Time{}},
 	}
 }

@@ -10,13 +10,15 @@ import (
 	"github.com/reeve-ai/reeve/internal/core"
 )
 
-// Limits slow down those who try passwords. Each is a bucket of Burst attempts that regains one
-// every Every. A zero field takes its default.
+// Limits slow down those who try passwords, and agents that flood. Each is a bucket of Burst attempts
+// that regains one every Every, or Rate in a second. A zero field takes its default.
 type Limits struct {
 	LoginBurst   int           // log-ins of one email from one address; default 10
 	LoginEvery   time.Duration // default 6 s
 	AddressBurst int           // log-ins and sign-ups from one address; default 300
 	AddressEvery time.Duration // default 1 s
+	AgentRate    int           // captures and sessions of one agent in a second; default 1000
+	AgentBurst   int           // how many of them at once, after a pause; default 10,000
 }
 
 func (l Limits) orDefaults() Limits {
@@ -31,6 +33,12 @@ func (l Limits) orDefaults() Limits {
 	}
 	if l.AddressEvery == 0 {
 		l.AddressEvery = time.Second
+	}
+	if l.AgentRate == 0 {
+		l.AgentRate = 1000
+	}
+	if l.AgentBurst == 0 {
+		l.AgentBurst = 10_000
 	}
 	return l
 }
@@ -73,6 +81,15 @@ func (t *throttle) attempt(email, address string) error {
 	key := loginKey{email, network(address)}
 	return t.spend(bucket(t.login, key, t.limits.LoginEvery, t.limits.LoginBurst))
 }
+
+// confirm counts a try to prove a password by somebody who is logged in already. Those tries have a bucket
+// of their own, whatever the address, so that they lock nobody out.
+//
+// Errors: RateLimited.
+func (t *throttle) confirm(email string) error { return t.attempt(email, confirming) }
+
+// confirming stands where an address stands for who is not logged in yet. It is none.
+const confirming = "logged in"
 
 // forgive forgets the tries of someone who knew the password in the end.
 func (t *throttle) forgive(email, address string) {

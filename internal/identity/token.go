@@ -10,7 +10,7 @@ import (
 
 // IssueToken asks for a new access token.
 type IssueToken struct {
-	Project   core.ProjectID // empty: the installation's oldest project
+	Project   core.ProjectID // empty: the installation's oldest active project
 	Spelling  Spelling       // empty: SpellingAccess
 	Role      core.Role      // empty: RoleAdmin
 	Name      string         // ≤ 255 characters; may be empty
@@ -50,10 +50,15 @@ func (s *Service) tokenProject(ctx context.Context, id core.ProjectID) (core.Pro
 	if err != nil {
 		return "", fmt.Errorf("list projects: %w", err)
 	}
-	if len(all) == 0 {
-		return "", core.Errorf(core.NotFound, "project_not_found", "there is no project yet: start the server once, it makes the first one")
+	for _, p := range all { // oldest first
+		if p.Active {
+			return p.ID, nil
+		}
 	}
-	return all[0].ID, nil
+	if len(all) > 0 {
+		return "", core.Errorf(core.NotFound, "project_not_found", "every project is deactivated: a token would not work")
+	}
+	return "", core.Errorf(core.NotFound, "project_not_found", "there is no project yet: start the server once, it makes the first one")
 }
 
 // newToken draws the token and checks what was asked for.

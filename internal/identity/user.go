@@ -28,10 +28,12 @@ type SignUp struct {
 }
 
 // SignUp makes a user and logs them in. Texts are trimmed, the email is lowered; the password is
-// taken as it is, whatever it looks like.
+// taken as it is, whatever it looks like, unless it is easily guessed. A taken email is told, because the
+// original's interface has an answer for it, but no sooner than success would be (reference otas.md,
+// section 8, S12).
 //
 // Errors: Invalid ("missing_fields" with the names of blank fields in Field, "invalid_email_format",
-// "password_too_short", "field_too_long"); Conflict ("user_already_exists"); RateLimited; Unavailable.
+// "password_too_short", "password_too_weak", "field_too_long"); Conflict ("user_already_exists"); RateLimited; Unavailable.
 func (s *Service) SignUp(ctx context.Context, in SignUp) (core.User, string, error) {
 	now := s.clock()
 	u := core.User{
@@ -53,7 +55,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (core.User, string, err
 		return core.User{}, "", err
 	}
 	var err error
-	if u.PasswordHash, err = s.passwords.hash(ctx, in.Password); err != nil {
+	if u.PasswordHash, err = s.newPassword(ctx, u, in.Password); err != nil {
 		return core.User{}, "", err
 	}
 	if err := s.store.CreateUser(ctx, u); err != nil {
@@ -112,23 +114,85 @@ func (s *Service) Edit(ctx context.Context, by core.Principal, names Names) (cor
 	return s.change(ctx, by, func(u *core.User) error { return setNames(u, names) })
 }
 
-// ChangePassword sets a new password and revokes every token that was issued until now.
+// freshLogin is how long after a log-in a person may set a new password without the old one.
+const freshLogin = 15 * time.Minute
+
+// ChangePassword sets a new password and revokes every token that was issued until now. Who holds a token
+// is not trusted to own the account (reference otas.md, section 8, S10): they know the current password,
+// or have logged in within the last 15 minutes, as by.IssuedAt has it. current nil: not given.
 //
-// Errors: Forbidden; Invalid ("password_too_short", "field_too_long"); Unavailable.
-func (s *Service) ChangePassword(ctx context.Context, by core.Principal, password string) error {
+// Errors: Forbidden (no person; "reauthentication_required": nothing given, and the token too old); Invalid
+// ("password_too_short", "field_too_long", "password_too_weak"); Unauthenticated ("wrong_password");
+// RateLimited (too many wrong ones); Unavailable.
+func (s *Service) ChangePassword(ctx context.Context, by core.Principal, current *string, password string) error {
+	if by.Kind != core.PrincipalUser {
+		return errNoPerson()
+	}
 	if err := checkPassword(password); err != nil {
 		return err
 	}
-	hash, err := s.passwords.hash(ctx, password)
+	u, err := s.store.User(ctx, by.User)
+	if err != nil {
+		return fmt.Errorf("read user: %w", err)
+	}
+	if err := s.reauthenticate(ctx, by, u, current); err != nil {
+		return err
+	}
+	hash, err := s.newPassword(ctx, u, password)
 	if err != nil {
 		return err
 	}
-	_, err = s.change(ctx, by, func(u *core.User) error {
-		u.PasswordHash = hash
-		u.TokensAfter = s.afterTokens(*u)
+	_, err = s.change(ctx, by, func(now *core.User) error {
+		if current != nil && now.PasswordHash != u.PasswordHash {
+			return errWrongPassword() // somebody changed it while this one was being checked
+		}
+		now.PasswordHash = hash
+		now.TokensAfter = s.afterTokens(*now)
 		return nil
 	})
 	return err
+}
+
+func errWrongPassword() error {
+	return core.Errorf(core.Unauthenticated, "wrong_password", "the current password is wrong")
+}
+
+// reauthenticate asks whether the holder of a token is the person u. Wrong passwords are counted, because
+// a stolen token would otherwise be a way to try them.
+func (s *Service) reauthenticate(ctx context.Context, by core.Principal, u core.User, current *string) error {
+	if current == nil {
+		if by.IssuedAt.IsZero() || s.clock().Sub(by.IssuedAt) >= freshLogin {
+			return core.Errorf(core.Forbidden, "reauthentication_required", "give the current password, or log in again")
+		}
+		return nil
+	}
+	if utf8.RuneCountInString(*current) > maxPassword {
+		return errWrongPassword() // nobody has such a password
+	}
+	if err := s.throttle.confirm(u.Email); err != nil {
+		return err
+	}
+	ok, err := s.passwords.check(ctx, *current, u.PasswordHash)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errWrongPassword()
+	}
+	s.throttle.forgive(u.Email, confirming)
+	return nil
+}
+
+// newPassword refuses a password that is easily guessed, with what everybody knows of the person, and
+// returns the hash of any other.
+func (s *Service) newPassword(ctx context.Context, u core.User, password string) (string, error) {
+	if strength(password, u.FirstName, u.MiddleName, u.LastName, u.Email) < leastStrength {
+		return "", &core.Error{
+			Kind: core.Invalid, Code: "password_too_weak", Field: "password",
+			Message: "the password is easily guessed: take a longer one, such as a few unrelated words",
+		}
+	}
+	return s.passwords.hash(ctx, password)
 }
 
 // Logout revokes every token of a person that was issued until now, on all their devices.
@@ -152,10 +216,14 @@ func (s *Service) afterTokens(u core.User) time.Time {
 	return at
 }
 
+func errNoPerson() error {
+	return core.Errorf(core.Forbidden, "forbidden", "only a person may do that, with a user token")
+}
+
 // change reads, changes and writes a person in one transaction.
 func (s *Service) change(ctx context.Context, by core.Principal, fn func(*core.User) error) (core.User, error) {
 	if by.Kind != core.PrincipalUser {
-		return core.User{}, core.Errorf(core.Forbidden, "forbidden", "only a person may do that, with a user token")
+		return core.User{}, errNoPerson()
 	}
 	var u core.User
 	err := s.store.Tx(ctx, func(tx core.Store) error {

@@ -16,11 +16,11 @@ func TestSignUpTidiesAndChecks(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	ctx := t.Context()
-	u, token, err := w.SignUp(ctx, SignUp{FirstName: " Ada ", MiddleName: " K ", LastName: "Byron", Email: " Ada@Example.ORG ", Password: "123456"})
+	u, token, err := w.SignUp(ctx, SignUp{FirstName: " Ada ", MiddleName: " K ", LastName: "Byron", Email: " Ada@Example.ORG ", Password: goodPassword})
 	if err != nil || u.FirstName != "Ada" || u.MiddleName != "K" || u.Email != "ada@example.org" {
 		t.Fatalf("SignUp = %+v, %v", u, err)
 	}
-	if got, by, err := w.User(ctx, token); err != nil || got.ID != u.ID || by != (core.Principal{Kind: core.PrincipalUser, User: u.ID}) {
+	if got, by, err := w.User(ctx, token); err != nil || got.ID != u.ID || by != (core.Principal{Kind: core.PrincipalUser, User: u.ID, IssuedAt: w.Service.clock()}) {
 		t.Errorf("User = %+v, %+v, %v", got, by, err)
 	}
 	long := strings.Repeat("é", 101)
@@ -39,6 +39,8 @@ func TestSignUpTidiesAndChecks(t *testing.T) {
 		"space inside":   {func(s *SignUp) { s.Email = "a b@c" }, core.Invalid, "invalid_email_format", ""},
 		"long email":     {func(s *SignUp) { s.Email = strings.Repeat("a", 253) + "@b" }, core.Invalid, "field_too_long", "email"},
 		"short password": {func(s *SignUp) { s.Password = "12345" }, core.Invalid, "password_too_short", ""},
+		"weak password":  {func(s *SignUp) { s.Password = "iloveyou2" }, core.Invalid, "password_too_weak", "password"},
+		"own name":       {func(s *SignUp) { s.LastName, s.Password = "Krzyzanowski", "krzyzanowski1" }, core.Invalid, "password_too_weak", "password"},
 		"long password":  {func(s *SignUp) { s.Password = strings.Repeat("p", 1025) }, core.Invalid, "field_too_long", "password"},
 		"email taken":    {func(s *SignUp) { s.Email = "ADA@example.org" }, core.Conflict, "user_already_exists", ""},
 	} {
@@ -86,6 +88,28 @@ func TestLoginDoesNotTellWhoHasAnAccount(t *testing.T) {
 	for _, odd := range []Login{{}, {Email: "a@b"}, {Email: "a", Password: "x"}, {Email: "a@b", Password: strings.Repeat("p", 5000)}} {
 		_, _, err := w.Login(t.Context(), odd)
 		wantError(t, err, core.Unauthenticated, "login_failed")
+	}
+}
+
+// S12: that an email is taken must not be told sooner than success would be: after the hash.
+func TestSignUpDoesNotTellAtOnceWhoHasAnAccount(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.person(t, "a@b")
+	for range cap(w.passwords.turns) {
+		w.passwords.turns <- struct{}{}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	in := SignUp{FirstName: "A", LastName: "B", Password: goodPassword}
+	answers := map[string]string{}
+	for _, email := range []string{"a@b", "new@b"} {
+		in.Email = email
+		_, _, err := w.SignUp(ctx, in)
+		answers[email] = errText(err)
+	}
+	if answers["a@b"] != answers["new@b"] || !strings.Contains(answers["a@b"], "wait to hash") {
+		t.Errorf("without a hash the answers are %q", answers)
 	}
 }
 
@@ -187,24 +211,73 @@ func TestLogoutAndPasswordChangeRevokeTokens(t *testing.T) {
 	}
 	check(second, "")
 	w.clock.move(-time.Hour) // a clock that was set back must not bring tokens back
-	if err := w.ChangePassword(ctx, by, "another password"); err != nil {
+	if err := w.ChangePassword(ctx, by, nil, "another green bicycle"); err != nil {
 		t.Fatal(err)
 	}
 	w.clock.move(time.Hour + time.Microsecond)
-	if err := w.ChangePassword(ctx, by, "a third password"); err != nil {
+	if err := w.ChangePassword(ctx, by, nil, "third green bicycle"); err != nil {
 		t.Fatal(err)
 	}
 	check(second, "invalid_token")
 	check(old, "invalid_token")
 	_, _, err = w.Login(ctx, Login{Email: "a@b", Password: goodPassword})
 	wantError(t, err, core.Unauthenticated, "login_failed")
-	_, third, err := w.Login(ctx, Login{Email: "a@b", Password: "a third password"})
+	_, third, err := w.Login(ctx, Login{Email: "a@b", Password: "third green bicycle"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	check(third, "")
-	wantError(t, w.ChangePassword(ctx, by, "short"), core.Invalid, "password_too_short")
+	wantError(t, w.ChangePassword(ctx, by, nil, "short"), core.Invalid, "password_too_short")
 	wantError(t, w.Logout(ctx, core.Principal{Kind: core.PrincipalToken, User: by.User}), core.Forbidden, "forbidden")
+}
+
+// S10: in the original, whoever holds a token may set a new password.
+func TestANewPasswordNeedsTheOldOneOrAFreshLogin(t *testing.T) {
+	t.Parallel()
+	w := setupLimited(t, Limits{LoginBurst: 3, LoginEvery: time.Minute})
+	ctx := t.Context()
+	_, by, token := w.person(t, "a@b")
+	current, wrong, long := goodPassword, "wrong green bicycle", strings.Repeat("p", 5000)
+	const next, last = "purple elephant lamp", "silver giraffe kettle"
+	w.clock.move(freshLogin)
+	wantError(t, w.ChangePassword(ctx, by, nil, next), core.Forbidden, "reauthentication_required")
+	member := by
+	member.IssuedAt = time.Time{} // as Member returns it
+	wantError(t, w.ChangePassword(ctx, member, nil, next), core.Forbidden, "reauthentication_required")
+	wantError(t, w.ChangePassword(ctx, by, &long, next), core.Unauthenticated, "wrong_password")
+	wantError(t, w.ChangePassword(ctx, by, &current, "password1"), core.Invalid, "password_too_weak")
+	wantError(t, w.ChangePassword(ctx, by, &current, "mira okafor"), core.Invalid, "password_too_weak")
+	wantError(t, w.ChangePassword(ctx, core.Principal{Kind: core.PrincipalToken, User: by.User}, &current, next), core.Forbidden, "forbidden")
+	for range 3 {
+		wantError(t, w.ChangePassword(ctx, by, &wrong, next), core.Unauthenticated, "wrong_password")
+	}
+	wantError(t, w.ChangePassword(ctx, by, &current, next), core.RateLimited, "rate_limited")
+	if _, _, err := w.User(ctx, token); err != nil {
+		t.Fatalf("nothing was changed, but the token is revoked: %v", err)
+	}
+	if _, _, err := w.Login(ctx, Login{Email: "a@b", Password: goodPassword, Address: "192.0.2.1"}); err != nil {
+		t.Errorf("the thief of a token locks the owner out: %v", err)
+	}
+	w.clock.move(time.Minute)
+	if err := w.ChangePassword(ctx, by, &current, next); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := w.User(ctx, token)
+	wantError(t, err, core.Unauthenticated, "invalid_token")
+	_, token, err = w.Login(ctx, Login{Email: "a@b", Password: next})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, by, err = w.User(ctx, token); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.move(freshLogin - time.Microsecond)
+	if err := w.ChangePassword(ctx, by, nil, last); err != nil {
+		t.Errorf("just after a log-in: %v", err)
+	}
+	if _, _, err := w.Login(ctx, Login{Email: "a@b", Password: last}); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestEdit(t *testing.T) {

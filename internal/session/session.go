@@ -45,7 +45,8 @@ type Service struct {
 	bus      core.Bus
 	dispatch Dispatcher
 	now      func() time.Time
-	walls    error // why this server has no sandbox; nil: it has
+	walls    error                                                                           // why this server has no sandbox; nil: it has
+	forget   func(ctx context.Context, project core.ProjectID, session core.SessionID) error // nil: nothing to forget
 
 	closing   chan struct{} // closed when the server stops: every Follow ends
 	closeOnce sync.Once
@@ -59,6 +60,12 @@ func New(store core.Store, models core.Models, agents Definitions, bus core.Bus,
 // RefuseSandboxes makes Create refuse sessions that need a sandbox of this server, with err, which is shown
 // to clients. It is for a machine that can isolate nothing, and is called before the service is used.
 func (s *Service) RefuseSandboxes(err *core.Error) { s.walls = err }
+
+// AfterDelete has fn called when a session was deleted, to delete what is kept of it elsewhere. It is called
+// before the service is used.
+func (s *Service) AfterDelete(fn func(ctx context.Context, project core.ProjectID, session core.SessionID) error) {
+	s.forget = fn
+}
 
 // Close ends every Follow, so that a server that stops need not wait for its watchers. All else goes on.
 func (s *Service) Close() { s.closeOnce.Do(func() { close(s.closing) }) }
@@ -467,10 +474,15 @@ func (s *Service) Delete(ctx context.Context, by core.Principal, id core.Session
 		}
 		return tx.DeleteSession(ctx, by.Project, id)
 	})
-	if err == nil {
-		s.bus.Wake(id)
+	if err != nil {
+		return err
 	}
-	return err
+	s.bus.Wake(id)
+	if s.forget != nil {
+		// The session is gone whatever comes now: a caller that leaves must not keep the rest alive.
+		return s.forget(context.WithoutCancel(ctx), by.Project, id)
+	}
+	return nil
 }
 
 // busy says that Reeve itself runs a turn. An observed session never is.
