@@ -36,6 +36,7 @@ var rules = []rule{
 	{"internal/identity", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/catalog", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/session", []string{"internal/core"}, "a service imports core and declares what else it needs"},
+	{"internal/observe", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/turn", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 
 	{"internal/api/httpio", []string{"internal/core"}, "what every face needs is no face"},
@@ -50,7 +51,7 @@ var rules = []rule{
 	{"internal/archtest", nil, "tests only"},
 }
 
-var face = []string{"internal/core", "internal/identity", "internal/catalog", "internal/session", "internal/api/httpio"}
+var face = []string{"internal/core", "internal/identity", "internal/catalog", "internal/session", "internal/observe", "internal/api/httpio"}
 
 // testOnly are packages that only tests may import.
 var testOnly = []string{
