@@ -21,6 +21,7 @@ import (
 	"github.com/reeve-ai/reeve/internal/config"
 	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/identity"
+	"github.com/reeve-ai/reeve/internal/observe"
 	"github.com/reeve-ai/reeve/internal/provider"
 	"github.com/reeve-ai/reeve/internal/sandbox"
 	"github.com/reeve-ai/reeve/internal/session"
@@ -44,12 +45,14 @@ type App struct {
 	now   func() time.Time
 	lock  *store.FolderLock
 	db    *store.DB
+	seen  *store.CaptureDB
 	first *identity.Bootstrap
 	ready atomic.Bool
 
 	identity   *identity.Service
 	catalog    *catalog.Service
 	sessions   *session.Service
+	observe    *observe.Service
 	dispatcher *turn.Dispatcher
 	sandboxes  *sandbox.Pool
 	models     *provider.Catalogue
@@ -85,6 +88,11 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (_ *App, err err
 	if a.db, a.identity, err = openIdentity(ctx, cfg, opts.Log, clock); err != nil {
 		return nil, err
 	}
+	if a.seen, err = store.OpenCaptures(ctx, store.Options{
+		Path: filepath.Join(cfg.Data, "captures.db"), Durability: store.Durability(cfg.Database.Durability), Log: opts.Log,
+	}); err != nil {
+		return nil, err
+	}
 	if made, isFirst, err := a.identity.Bootstrap(ctx); err != nil {
 		return nil, fmt.Errorf("first start: %w", err)
 	} else if isFirst {
@@ -106,7 +114,9 @@ func openIdentity(ctx context.Context, cfg config.Config, log *slog.Logger, now 
 	if err != nil {
 		return nil, nil, err
 	}
-	return db, identity.New(db, secret, identity.Options{Log: log, Now: now}), nil
+	return db, identity.New(db, secret, identity.Options{
+		Log: log, Now: now, Limits: identity.Limits{AgentRate: cfg.Limits.AgentRate, AgentBurst: cfg.Limits.AgentBurst},
+	}), nil
 }
 
 // OpenIdentity opens the identity service alone, without the folder's lock, so that the operator's
@@ -162,6 +172,10 @@ func (a *App) build(ctx context.Context, opts Options) error {
 		a.sessions.RefuseSandboxes(core.Errorf(core.Invalid, "sandbox_unavailable",
 			"the agent has tools that need a sandbox, and this server can isolate nothing: its operator can install bubblewrap, or pass --sandbox=none"))
 	}
+	a.observe = observe.New(a.seen, a.catalog, a.sessions, a.identity, observe.Options{
+		Now: a.now, Redact: a.cfg.Captures.RedactHeaders, Retention: a.cfg.Captures.Retention, Log: a.log,
+	})
+	a.sessions.AfterDelete(a.observe.Forget)
 	a.handler = a.routes()
 	return nil
 }
@@ -193,6 +207,9 @@ func (a *App) Notices() []string { return a.notices }
 // Stats counts what the database did since Open.
 func (a *App) Stats() store.Stats { return a.db.Stats() }
 
+// CaptureStats counts what the database of captures did since Open.
+func (a *App) CaptureStats() store.Stats { return a.seen.Stats() }
+
 const (
 	// headerTimeout also ends a connection that was opened and not used: not too soon for clients that dial ahead.
 	headerTimeout = 30 * time.Second
@@ -213,7 +230,9 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 		ErrorLog:    slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	group.Go(func() error { return a.db.Run(ctx) })
+	group.Go(func() error { return a.seen.Run(ctx) })
 	group.Go(func() error { return a.identity.Run(ctx) })
+	group.Go(func() error { return a.observe.Run(ctx) })
 	group.Go(func() error { return a.sandboxes.Run(afterTurns) })
 	group.Go(func() error {
 		defer turnsEnded()
@@ -269,6 +288,9 @@ func (a *App) Close() error {
 	var err error
 	if a.db != nil {
 		err = a.db.Close()
+	}
+	if a.seen != nil {
+		err = errors.Join(err, a.seen.Close())
 	}
 	if a.lock != nil {
 		err = errors.Join(err, a.lock.Unlock())

@@ -20,7 +20,7 @@ type person struct{ user, project string }
 func signUp(t *testing.T, srv *apptest.Server, email string) person {
 	t.Helper()
 	body := srv.Must(t, http.MethodPost, "/api/user/v1/create/", map[string]any{
-		"first_name": "Mira", "last_name": "Okafor", "email": email, "password": "correct horse",
+		"first_name": "Mira", "last_name": "Okafor", "email": email, "password": "seven lazy couriers",
 	}, "X-OTAS-NONE", "x")
 	p := person{user: body["response_body"].(map[string]any)["jwt_token"].(string)}
 	body = srv.Must(t, http.MethodPost, "/api/project/v1/create/", map[string]any{"project_name": "Desk"}, "X-OTAS-USER-TOKEN", p.user)

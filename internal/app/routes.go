@@ -16,7 +16,7 @@ import (
 // routes is the one list of faces. Their prefixes never collide; /v1 alone is shared, see v1.
 func (a *App) routes() http.Handler {
 	otasMux, managedMux, everrunsMux := http.NewServeMux(), http.NewServeMux(), http.NewServeMux()
-	otasFace := otas.New(otas.Deps{Identity: a.identity, Agents: a.catalog, Sessions: a.sessions, Log: a.log, Origins: a.cfg.CORS.AllowedOrigins})
+	otasFace := otas.New(otas.Deps{Identity: a.identity, Agents: a.catalog, Sessions: a.sessions, Captures: a.observe, Now: a.now, Log: a.log, Origins: a.cfg.CORS.AllowedOrigins})
 	otasFace.Mount(otasMux)
 	managedFace := managed.New(managed.Deps{
 		Auth: a.identity, Catalog: a.catalog, Sessions: a.sessions, Models: a.models, Idempotency: a.db,
@@ -29,10 +29,13 @@ func (a *App) routes() http.Handler {
 	everrunsFace.Mount(everrunsMux, "/api/v1")
 
 	mux := http.NewServeMux()
-	for prefix, face := range map[string]http.Handler{
-		"/api/user": otasMux, "/api/project": otasMux, "/api/user-project": otasMux, "/api/agent": otasMux,
+	prefixes := map[string]http.Handler{
 		"/api/v1/cloud": managedMux, "/api/v1": everrunsMux, "/v1": v1(managedMux, everrunsMux),
-	} {
+	}
+	for _, prefix := range otas.Prefixes {
+		prefixes[prefix] = otasMux
+	}
+	for prefix, face := range prefixes {
 		mux.Handle(prefix+"/", face)
 		mux.Handle(prefix, face) // else the mux would redirect, in HTML
 	}

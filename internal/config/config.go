@@ -21,6 +21,7 @@ type Config struct {
 	Turns    Turns    `yaml:"turns" envPrefix:"TURNS_"`
 	Database Database `yaml:"database" envPrefix:"DATABASE_"`
 	CORS     CORS     `yaml:"cors" envPrefix:"CORS_"`
+	Captures Captures `yaml:"captures" envPrefix:"CAPTURES_"`
 	Limits   Limits   `yaml:"limits" envPrefix:"LIMITS_"`
 }
 
@@ -94,8 +95,16 @@ type CORS struct {
 	AllowedOrigins []string `yaml:"allowed_origins" env:"ALLOWED_ORIGINS" flag:"cors-origin" arg:"origin,…" help:"Origins whose pages may send credentials that the browser keeps, to the OTAS API"`
 }
 
+// Captures are the recorded calls of agents.
+type Captures struct {
+	Retention     time.Duration `yaml:"retention" env:"RETENTION" arg:"time" help:"Delete captures of days that ended so long ago. 0s: never"`
+	RedactHeaders []string      `yaml:"redact_headers" env:"REDACT_HEADERS" flag:"captures-redact" arg:"name,…" help:"More headers whose values are replaced before a capture is stored"`
+}
+
 // Limits bound what clients can hold.
 type Limits struct {
+	AgentRate  int `yaml:"agent_rate" env:"AGENT_RATE" arg:"n" help:"Captures and sessions of one agent in a second; more are refused with 429"`
+	AgentBurst int `yaml:"agent_burst" env:"AGENT_BURST" arg:"n" help:"How many of them at once, after a pause"`
 	MaxStreams int `yaml:"max_streams" env:"MAX_STREAMS" arg:"n" help:"Event streams open at one time; more are refused with 429"`
 }
 
@@ -115,6 +124,7 @@ func Default() Config {
 			SoftStop: 10 * time.Second, LeaseTTL: 10 * time.Second,
 		},
 		Database: Database{Durability: DurabilityNormal},
-		Limits:   Limits{MaxStreams: 10_000},
+		Captures: Captures{Retention: 90 * 24 * time.Hour},
+		Limits:   Limits{AgentRate: 1000, AgentBurst: 10_000, MaxStreams: 10_000},
 	}
 }

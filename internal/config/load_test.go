@@ -185,6 +185,7 @@ func TestValidateNamesEveryKey(t *testing.T) {
 	c := Config{
 		Listen: "x", Models: Models{ModelKey: "k", ModelName: "n", OpenAIBaseURL: "ftp://x", AnthropicBaseURL: "x", DemoDelay: -1},
 		CORS: CORS{AllowedOrigins: []string{"app.example", "https://ok.example"}}, Turns: Turns{MaxRunning: 2, MaxWaiting: 1},
+		Captures: Captures{Retention: time.Hour, RedactHeaders: []string{"X-Fine", "x: y"}},
 	}
 	err := c.Validate()
 	if err == nil {

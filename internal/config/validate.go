@@ -97,6 +97,12 @@ func (c Config) problems() []problem {
 		k.that(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Path == "" && u.RawQuery == "",
 			"cors.allowed_origins", "%q is not an origin such as https://app.example", o)
 	}
+	k.that(c.Captures.Retention == 0 || c.Captures.Retention >= 24*time.Hour, "captures.retention", "%s is not 0s or at least 24h", shortDuration(c.Captures.Retention))
+	for _, name := range c.Captures.RedactHeaders {
+		k.that(name != "" && !strings.ContainsAny(name, " \t:,\"'"), "captures.redact_headers", "%q is not the name of a header", name)
+	}
+	k.between("limits.agent_rate", c.Limits.AgentRate, 1, 10_000_000)
+	k.between("limits.agent_burst", c.Limits.AgentBurst, 1, 100_000_000)
 	k.between("limits.max_streams", c.Limits.MaxStreams, 1, 10_000_000)
 	return k.found
 }

@@ -56,11 +56,16 @@ func (c *call) newAgent() (core.AgentSpec, error) {
 const agentsAtOnce = 200
 
 // listAgents serves GET /api/agent/v1/list/ (seed page 004): active agents, newest first, with those of
-// their keys that work.
+// their keys that are neither revoked nor expired. With include_inactive, which is Reeve's own, also agents that are
+// deactivated; archived ones never.
 func (f *Face) listAgents(c *call) (reply, error) {
 	ctx := c.r.Context()
+	inactive, err := flag(c.r.URL.Query(), "include_inactive")
+	if err != nil {
+		return reply{}, err
+	}
 	list := []listedAgent{}
-	page := core.AgentPage{Limit: agentsAtOnce, ActiveOnly: true}
+	page := core.AgentPage{Limit: agentsAtOnce, ActiveOnly: !inactive}
 	for {
 		agents, err := f.agents.Agents(ctx, c.by, page)
 		if err != nil {
@@ -87,4 +92,76 @@ func (f *Face) listAgents(c *call) (reply, error) {
 		ProjectID string        `json:"project_id"`
 		Agents    []listedAgent `json:"agents"`
 	}{core.FormatUUID(c.by.Project), list}}, nil
+}
+
+// liveAgent finds an agent that is active and not archived. Unknown, foreign, malformed and switched off
+// are all NotFound.
+func (f *Face) liveAgent(c *call, given string) (core.Agent, error) {
+	id, ok := core.ParseID[core.AgentID](given)
+	if !ok {
+		return core.Agent{}, core.NotFoundError("agent", given)
+	}
+	a, err := f.agents.Agent(c.r.Context(), c.by, id)
+	if err != nil {
+		return core.Agent{}, err
+	}
+	if !a.Active || !a.ArchivedAt.IsZero() {
+		return core.Agent{}, core.NotFoundError("agent", given)
+	}
+	return a, nil
+}
+
+// mayReadAgent serves POST /api/agent/v1/user/authenticate/ (reference 3.20). The body is not read. A
+// malformed id, at which the original fails with 500, is not found (section 8, C7).
+func (f *Face) mayReadAgent(c *call) (reply, error) {
+	given := c.r.Header.Get(headerAgent)
+	if given == "" {
+		return reply{}, errMissingAgentID
+	}
+	a, err := f.liveAgent(c, given)
+	if err != nil {
+		return reply{}, err
+	}
+	type agent struct {
+		ID        string `json:"id"`
+		Name      string `json:"name"`
+		ProjectID string `json:"project_id"`
+	}
+	return reply{http.StatusOK, "authenticated", "", struct {
+		Agent agent `json:"agent"`
+	}{agent{core.FormatUUID(a.ID), a.Name, core.FormatUUID(a.Project)}}}, nil
+}
+
+// deactivateAgent serves POST /api/agent/v1/deactivate/. The agent's keys and the tokens of its sessions are
+// refused until it is reactivated.
+func (f *Face) deactivateAgent(c *call) (reply, error) {
+	return f.switchAgent(c, "agent_deactivated", f.agents.DeactivateAgent)
+}
+
+// reactivateAgent serves POST /api/agent/v1/reactivate/.
+func (f *Face) reactivateAgent(c *call) (reply, error) {
+	return f.switchAgent(c, "agent_reactivated", f.agents.ReactivateAgent)
+}
+
+func (f *Face) switchAgent(c *call, done string, set func(context.Context, core.Principal, core.AgentID) (core.Agent, error)) (reply, error) {
+	given, err := c.givenID("agent_id")
+	if err != nil {
+		return reply{}, err
+	}
+	id, ok := core.ParseID[core.AgentID](given)
+	if !ok {
+		return reply{}, core.NotFoundError("agent", given)
+	}
+	a, err := set(c.r.Context(), c.by, id)
+	if err != nil {
+		return reply{}, err
+	}
+	type agent struct {
+		ID       string `json:"id"`
+		Name     string `json:"name"`
+		IsActive bool   `json:"is_active"`
+	}
+	return reply{http.StatusOK, done, "response", struct {
+		Agent agent `json:"agent"`
+	}{agent{core.FormatUUID(a.ID), a.Name, a.Active}}}, nil
 }

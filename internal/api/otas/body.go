@@ -3,6 +3,9 @@ package otas
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"net/url"
+	"strconv"
 
 	"github.com/reeve-ai/reeve/internal/api/httpio"
 	"github.com/reeve-ai/reeve/internal/core"
@@ -79,6 +82,52 @@ func (o object) texts(into map[string]*string) error {
 		*to = v.V
 	}
 	return nil
+}
+
+// integer reads a whole number, written without fraction or exponent; true is none, and "10" is none. One
+// that an int cannot hold is cut to the nearest that it can. Absent and null are not given.
+func (o object) integer(name string) (n int, given bool, err error) {
+	raw, ok := o[name]
+	if !ok || string(raw) == "null" {
+		return 0, false, nil
+	}
+	n, err = strconv.Atoi(string(raw))
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, true, wrongType(name)
+	}
+	return n, true, nil
+}
+
+// givenID reads the body for the one id that it must name.
+func (c *call) givenID(name string) (string, error) {
+	body, err := c.object()
+	if err != nil {
+		return "", err
+	}
+	return body.id(name)
+}
+
+// id reads a required id as text: absent, null and empty are "<name>_required".
+func (o object) id(name string) (string, error) {
+	v, err := o.text(name)
+	if err == nil && v.V == "" {
+		err = core.Errorf(core.Invalid, name+"_required", "%s is required", name)
+	}
+	return v.V, err
+}
+
+// flag reads a switch of the query: absent is false.
+func flag(query url.Values, name string) (bool, error) {
+	if !query.Has(name) {
+		return false, nil
+	}
+	switch query.Get(name) {
+	case "true", "1":
+		return true, nil
+	case "false", "0":
+		return false, nil
+	}
+	return false, core.InvalidField(name, "must be true, false, 1 or 0")
 }
 
 // absent returns those of the names that the body does not have, in the given order.

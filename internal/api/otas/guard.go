@@ -1,6 +1,8 @@
 package otas
 
 import (
+	"strings"
+
 	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/identity"
 )
@@ -9,7 +11,9 @@ import (
 const (
 	headerUserToken    = "X-OTAS-USER-TOKEN"
 	headerProject      = "X-OTAS-PROJECT-ID"
+	headerAgent        = "X-OTAS-AGENT-ID"
 	headerAgentKey     = "X-OTAS-AGENT-KEY"
+	headerSDKKey       = "X-OTAS-SDK-KEY"
 	headerSessionToken = "X-OTAS-AGENT-SESSION-TOKEN"
 )
 
@@ -22,28 +26,31 @@ const (
 	guardMember        // a person in a project
 	guardProject       // the same, or an access token of the project: G-PROJECT
 	guardAgent         // an agent: G-AGENT
+	guardSDK           // a project's backend: G-SDK
 )
 
 var (
 	errMethod         = core.Errorf(core.Invalid, "method_not_allowed", "this path does not take that method")
 	errMissingToken   = core.Errorf(core.Invalid, "missing_token", "the header %s is missing", headerUserToken)
 	errMissingHeaders = core.Errorf(core.Invalid, "missing_headers", "the headers %s and %s are needed", headerUserToken, headerProject)
+	errSDKKeyFormat   = core.Errorf(core.Unauthenticated, "sdk_key_format", "an SDK key has three parts with _ between them")
 	errNoMember       = core.Errorf(core.Forbidden, "user_project_mapping_invalid", "the caller does not belong to that project")
 )
 
 // check finds out who calls, and fills in c.
 func (f *Face) check(g guard, c *call) (err error) {
-	token := c.r.Header.Get(headerUserToken)
 	switch g {
 	case guardUser:
+		token := c.r.Header.Get(headerUserToken)
 		if token == "" {
 			return errMissingToken
 		}
 		c.user, c.by, err = f.identity.User(c.r.Context(), token)
 		return err
 	case guardMember:
-		return f.checkMember(c, token)
+		return f.checkMember(c, c.r.Header.Get(headerUserToken))
 	case guardProject:
+		token := c.r.Header.Get(headerUserToken)
 		if identity.IsAccessToken(token) {
 			return f.checkAccess(c, token)
 		}
@@ -51,8 +58,10 @@ func (f *Face) check(g guard, c *call) (err error) {
 	case guardAgent:
 		c.by, c.agent, err = f.identity.AgentKey(c.r.Context(), c.r.Header.Get(headerAgentKey))
 		return err
+	case guardSDK:
+		return f.checkSDK(c)
 	}
-	return nil
+	return f.checkCapture(g, c)
 }
 
 // checkMember is G-PROJECT. An id that is no UUID, an unknown project, and one that the person has no
@@ -73,6 +82,20 @@ func (f *Face) checkMember(c *call, token string) (err error) {
 	if core.KindOf(err) == core.NotFound {
 		return errNoMember
 	}
+	return err
+}
+
+// checkSDK is G-SDK. Its failures are named apart because their statuses and words differ: see
+// sdkKeyError.
+func (f *Face) checkSDK(c *call) (err error) {
+	key := c.r.Header.Get(headerSDKKey)
+	if key == "" {
+		return errMissingSDKKey
+	}
+	if strings.Count(key, "_") < 2 {
+		return errSDKKeyFormat
+	}
+	c.by, c.project, err = f.identity.SDKProject(c.r.Context(), key)
 	return err
 }
 

@@ -32,13 +32,19 @@ func TestWrongMethods(t *testing.T) {
 	w := setup(t)
 	n := w.tenant(t)
 	h := n.headers()
-	h["X-OTAS-AGENT-KEY"] = n.key
+	h["X-OTAS-AGENT-KEY"], h["X-OTAS-SDK-KEY"] = n.key, w.sdkKey(t, n)
 	for path, right := range map[string]string{
 		"/api/user/v1/create/": "POST", "/api/user/v1/login/": "POST", "/api/user/v1/authenticate/": "POST", "/api/user/v1/edit/": "PUT",
 		"/api/user/v1/reset-password/update/": "PUT", "/api/user/v1/logout/": "POST",
 		"/api/project/v1/create/": "POST", "/api/project/v1/list/": "GET", "/api/project/v1/authenticate/": "POST",
 		"/api/agent/v1/create/": "POST", "/api/agent/v1/list/": "GET", "/api/agent/v1/agents/key/create/": "POST", "/api/agent/v1/agents/key/revoke/": "POST",
 		"/api/agent/v1/session/create/": "POST", "/api/agent/v1/sessions/list/": "GET", "/api/agent/v1/auth/verify/": "POST",
+		"/api/project/v1/sdk/backend/key/create/": "POST", "/api/project/v1/sdk/backend/key/list/": "GET", "/api/project/v1/sdk/backend/key/revoke/": "POST",
+		"/api/project/v1/sdk/backend/key/authenticate/": "POST", "/api/agent/v1/user/authenticate/": "POST",
+		"/api/project/v1/members/invite/": "POST", "/api/project/v1/members/list/": "GET", "/api/project/v1/members/accept/": "POST",
+		"/api/project/v1/members/invite/revoke/": "POST", "/api/project/v1/members/change/": "POST", "/api/project/v1/members/remove/": "POST",
+		"/api/project/v1/deactivate/": "POST", "/api/project/v1/reactivate/": "POST", "/api/project/v1/key/list/": "GET", "/api/project/v1/key/revoke/": "POST",
+		"/api/agent/v1/deactivate/": "POST", "/api/agent/v1/reactivate/": "POST", "/api/agent/v1/session/end/": "POST", "/api/agent/v1/manifest/": "GET",
 	} {
 		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH"} {
 			if method == right {
@@ -84,6 +90,19 @@ func TestBadBodies(t *testing.T) {
 		"/api/agent/v1/agents/key/create/":    {"POST", "invalid_json", 400},
 		"/api/agent/v1/agents/key/revoke/":    {"POST", "invalid_json", 400},
 		"/api/agent/v1/session/create/":       {"POST", "invalid_json", 400},
+
+		"/api/project/v1/sdk/backend/key/create/": {"POST", "sdk_key_creation_failed", 400},
+		"/api/project/v1/sdk/backend/key/revoke/": {"POST", "invalid_json", 400},
+		"/api/project/v1/members/invite/":         {"POST", "invalid_json", 400},
+		"/api/project/v1/members/accept/":         {"POST", "invalid_json", 400},
+		"/api/project/v1/members/invite/revoke/":  {"POST", "invalid_json", 400},
+		"/api/project/v1/members/change/":         {"POST", "invalid_json", 400},
+		"/api/project/v1/members/remove/":         {"POST", "invalid_json", 400},
+		"/api/project/v1/reactivate/":             {"POST", "invalid_json", 400},
+		"/api/project/v1/key/revoke/":             {"POST", "invalid_json", 400},
+		"/api/agent/v1/deactivate/":               {"POST", "invalid_json", 400},
+		"/api/agent/v1/reactivate/":               {"POST", "invalid_json", 400},
+		"/api/agent/v1/session/end/":              {"POST", "invalid_json", 400},
 	} {
 		for name, body := range bodies {
 			a := w.do(t, tc.method, path, h, body)
@@ -113,7 +132,7 @@ func TestNoErrorTellsAnythingOfTheServer(t *testing.T) {
 	w := setup(t)
 	n := w.tenant(t)
 	h := n.headers()
-	h["X-OTAS-AGENT-KEY"], h["X-Request-Id"] = n.key, "find-me"
+	h["X-OTAS-AGENT-KEY"], h["X-OTAS-SDK-KEY"], h["X-OTAS-AGENT-ID"], h["X-Request-Id"] = n.key, w.sdkKey(t, n), n.agent, "find-me"
 	if err := w.store.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -121,8 +140,11 @@ func TestNoErrorTellsAnythingOfTheServer(t *testing.T) {
 		"/api/user/v1/create/": "POST", "/api/user/v1/login/": "POST", "/api/user/v1/authenticate/": "POST", "/api/user/v1/edit/": "PUT",
 		"/api/project/v1/list/": "GET", "/api/project/v1/authenticate/": "POST", "/api/agent/v1/create/": "POST", "/api/agent/v1/list/": "GET",
 		"/api/agent/v1/session/create/": "POST", "/api/agent/v1/auth/verify/": "POST",
+		"/api/project/v1/sdk/backend/key/list/": "GET", "/api/project/v1/sdk/backend/key/authenticate/": "POST", "/api/project/v1/members/list/": "GET",
+		"/api/project/v1/members/accept/": "POST", "/api/project/v1/reactivate/": "POST", "/api/project/v1/key/list/": "GET",
+		"/api/agent/v1/user/authenticate/": "POST", "/api/agent/v1/manifest/": "GET", "/api/agent/v1/session/end/": "POST",
 	} {
-		a := w.do(t, method, path, h, `{"first_name":"A","last_name":"B","email":"a@b","password":"123456","agent_name":"x","agent_provider":"y"}`).
+		a := w.do(t, method, path, h, `{"first_name":"A","last_name":"B","email":"a@b","password":"`+password+`","agent_name":"x","agent_provider":"y","project_id":"`+n.project+`"}`).
 			must(t, 500, "server_error")
 		if a.header.Get("X-Request-Id") != "find-me" {
 			t.Errorf("%s: request id %q", path, a.header.Get("X-Request-Id"))
@@ -137,7 +159,7 @@ func TestNoErrorTellsAnythingOfTheServer(t *testing.T) {
 	if !strings.Contains(logged, "find-me") {
 		t.Errorf("the log does not have the request id: %s", logged)
 	}
-	for _, secret := range []string{n.key, n.admin.token, "123456", password} {
+	for _, secret := range []string{n.key, n.admin.token, h["X-OTAS-SDK-KEY"], password} {
 		if strings.Contains(logged, secret) {
 			t.Errorf("the log holds %q", secret)
 		}

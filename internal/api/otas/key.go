@@ -2,6 +2,7 @@ package otas
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/reeve-ai/reeve/internal/core"
 )
@@ -37,11 +38,7 @@ func (f *Face) rotateKey(c *call) (reply, error) {
 
 // revokeKey serves POST /api/agent/v1/agents/key/revoke/ (reference 3.16).
 func (f *Face) revokeKey(c *call) (reply, error) {
-	body, err := c.object()
-	if err != nil {
-		return reply{}, err
-	}
-	given, err := body.id("agent_key_id")
+	given, err := c.givenID("agent_key_id")
 	if err != nil {
 		return reply{}, err
 	}
@@ -57,11 +54,69 @@ func (f *Face) revokeKey(c *call) (reply, error) {
 	}{core.FormatUUID(key)}}, nil
 }
 
-// id reads a required id as text: absent, null and empty are "<name>_required".
-func (o object) id(name string) (string, error) {
-	v, err := o.text(name)
-	if err == nil && v.V == "" {
-		err = core.Errorf(core.Invalid, name+"_required", "%s is required", name)
+// keyWire is a key of any kind, without its secret. Role is what an access token may do, agent_id whose an
+// agent key is; both are null for keys of other kinds.
+type keyWire struct {
+	ID         string  `json:"id"`
+	Kind       string  `json:"kind"` // access, sdk, agent
+	Prefix     string  `json:"prefix"`
+	Name       *string `json:"name"`
+	Role       *string `json:"role"`
+	AgentID    *string `json:"agent_id"`
+	CreatedAt  string  `json:"created_at"`
+	CreatedBy  *string `json:"created_by"`
+	ExpiresAt  *string `json:"expires_at"`
+	Active     bool    `json:"active"` // false once it is revoked or expired (section 8, C10)
+	RevokedAt  *string `json:"revoked_at"`
+	LastUsedAt *string `json:"last_used_at"` // to the minute
+}
+
+func keyOf(k core.Credential, now time.Time) keyWire {
+	out := keyWire{
+		ID: core.FormatUUID(k.ID), Kind: string(k.Kind), Prefix: k.Prefix, Name: k.Name,
+		AgentID: uuidOrNull(k.Agent), CreatedAt: stamp(k.CreatedAt), CreatedBy: uuidOrNull(k.CreatedBy),
+		ExpiresAt: stampOrNull(k.ExpiresAt), Active: k.Live(now), RevokedAt: stampOrNull(k.RevokedAt), LastUsedAt: stampOrNull(k.LastUsedAt),
 	}
-	return v.V, err
+	if k.Kind == core.CredentialAccess {
+		role := string(k.Role)
+		out.Role = &role
+	}
+	return out
+}
+
+// listKeys serves GET {project}/key/list/: the keys of all kinds, newest first, those that no longer work
+// included.
+func (f *Face) listKeys(c *call) (reply, error) {
+	keys, err := f.identity.Keys(c.r.Context(), c.by)
+	if err != nil {
+		return reply{}, err
+	}
+	now := f.now()
+	list := make([]keyWire, 0, len(keys))
+	for _, k := range keys {
+		list = append(list, keyOf(k, now))
+	}
+	return reply{http.StatusOK, "keys_listed", "response_body", struct {
+		Keys []keyWire `json:"keys"`
+	}{list}}, nil
+}
+
+// revokeAnyKey serves POST {project}/key/revoke/.
+func (f *Face) revokeAnyKey(c *call) (reply, error) {
+	given, err := c.givenID("key_id")
+	if err != nil {
+		return reply{}, err
+	}
+	id, ok := core.ParseID[core.CredentialID](given)
+	if !ok {
+		return reply{}, core.NotFoundError("key", given)
+	}
+	key, err := f.identity.RevokeKey(c.r.Context(), c.by, id)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{http.StatusOK, "key_revoked", "response_body", struct {
+		ID   string `json:"id"`
+		Kind string `json:"kind"`
+	}{core.FormatUUID(key.ID), string(key.Kind)}}, nil
 }

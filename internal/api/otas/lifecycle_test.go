@@ -93,6 +93,78 @@ func TestKeysAndTokensEndAfterThirtyDays(t *testing.T) {
 	}
 }
 
+// C10: the original lists an SDK key as active after its end.
+func TestSDKKeysEndWithTheirValidity(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	n := w.tenant(t)
+	made := w.do(t, "POST", "/api/project/v1/sdk/backend/key/create/", n.headers(), `{"validity":2}`).must(t, 201, "backend_sdk_key_created")
+	key := headers{"X-OTAS-SDK-KEY": made.text(t, "response_body", "api_key")}
+	listed := func() (sdk, every map[string]any) {
+		t.Helper()
+		one := w.do(t, "GET", "/api/project/v1/sdk/backend/key/list/", n.headers(), "").must(t, 200, "backend_sdk_keys_listed").at(t, "response_body", "keys").([]any)
+		all := w.do(t, "GET", "/api/project/v1/key/list/", n.headers(), "").must(t, 200, "keys_listed").at(t, "response_body", "keys").([]any)
+		return one[0].(map[string]any), all[0].(map[string]any)
+	}
+	w.clock.move(48*time.Hour - time.Minute)
+	w.do(t, "POST", "/api/project/v1/sdk/backend/key/authenticate/", key, "").must(t, 200, "authenticated")
+	if sdk, every := listed(); sdk["active"] != true || every["active"] != true || every["kind"] != "sdk" {
+		t.Errorf("before its end: %v, %v", sdk, every)
+	}
+	w.clock.move(2 * time.Minute)
+	w.do(t, "POST", "/api/project/v1/sdk/backend/key/authenticate/", key, "").must(t, 403, "invalid_sdk_key")
+	if sdk, every := listed(); sdk["active"] != false || every["active"] != false || sdk["revoked_at"] != nil || every["revoked_at"] != nil {
+		t.Errorf("after its end: %v, %v", sdk, every)
+	}
+}
+
+// C1, for the keys of backends: the SDK splits them at "_".
+func TestEverySDKKeyHasThreeParts(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	n := w.tenant(t)
+	for range 60 {
+		key := w.sdkKey(t, n)
+		if parts := strings.Split(key, "_"); len(parts) != 3 || parts[0] != "otas" || len(parts[1]) != 11 || len(parts[2]) != 43 {
+			t.Fatalf("key %s", key)
+		}
+	}
+}
+
+// S10: who finds a token lying about cannot take the account over with it.
+func TestPasswordChangeAsksWhoItIs(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	p := w.person(t)
+	const path, next = "/api/user/v1/reset-password/update/", "nine eager couriers"
+	h := headers{"X-OTAS-USER-TOKEN": p.token}
+	w.clock.move(16 * time.Minute)
+	for body, want := range map[string]struct {
+		status int
+		code   string
+	}{
+		`{"password":"` + next + `"}`:                                          {403, "reauthentication_required"},
+		`{"password":"` + next + `","current_password":null}`:                  {403, "reauthentication_required"},
+		`{"password":"` + next + `","current_password":"not it"}`:              {400, "wrong_password"},
+		`{"password":"` + next + `","current_password":""}`:                    {400, "wrong_password"},
+		`{"password":"` + next + `","current_password":5}`:                     {400, "invalid_json"},
+		`{"password":"password","current_password":"` + password + `"}`:        {400, "password_too_weak"},
+		`{"password":"` + p.email + `","current_password":"` + password + `"}`: {400, "password_too_weak"},
+		`{"password":"12345","current_password":"` + password + `"}`:           {400, "password_too_short"},
+		`{"current_password":"` + password + `"}`:                              {400, "missing_password"},
+	} {
+		a := w.do(t, "PUT", path, h, body).must(t, want.status, want.code)
+		if null, there := a.body["response_body"]; !there || null != nil {
+			t.Errorf("%s: %s", body, a.raw)
+		}
+	}
+	w.do(t, "POST", "/api/user/v1/authenticate/", h, "").must(t, 200, "user_authenticated") // a wrong password logs nobody out
+	w.do(t, "PUT", path, h, `{"password":"`+next+`","current_password":"`+password+`"}`).must(t, 200, "password_updated")
+	w.do(t, "POST", "/api/user/v1/authenticate/", h, "").must(t, 401, "invalid_token")
+	fresh := w.do(t, "POST", "/api/user/v1/login/", nil, `{"email":"`+p.email+`","password":"`+next+`"}`).must(t, 200, "login_success").text(t, "response", "jwt_token")
+	w.do(t, "PUT", path, headers{"X-OTAS-USER-TOKEN": fresh}, `{"password":"seven idle postmen"}`).must(t, 200, "password_updated")
+}
+
 func listedKeys(t *testing.T, w *world, n tenant) []any {
 	t.Helper()
 	agents := w.do(t, "GET", "/api/agent/v1/list/", n.headers(), "").must(t, 200, "agents_listed").at(t, "response", "agents").([]any)
@@ -218,9 +290,39 @@ func TestManagedSessionsAreListedToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	list := w.do(t, "GET", "/api/agent/v1/sessions/list/?agent_id="+n.agent, n.headers(), "").must(t, 200, "agent_sessions_listed").at(t, "response", "sessions").([]any)
+	w.do(t, "POST", "/api/agent/v1/session/end/", n.headers(), `{"session_id":"`+core.FormatUUID(sess.ID)+`"}`).must(t, 404, "session_not_found")
+	if got, err := w.store.Session(ctx, sess.Project, sess.ID); err != nil || !got.ArchivedAt.IsZero() {
+		t.Errorf("a session of this server was ended here: %+v, %v", got, err)
+	}
 	got := list[0].(map[string]any)
 	if len(list) != 2 || got["id"] != core.FormatUUID(sess.ID) || got["agent_key_id"] != nil || fmt.Sprint(got["meta"]) != "map[team:x]" {
 		t.Errorf("sessions = %v", list)
+	}
+}
+
+// TestEndedSessionTakesNoMore: its token stops at once, and what it recorded stays.
+func TestEndedSessionTakesNoMore(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	n := w.tenant(t)
+	report := func(token string) answer {
+		t.Helper()
+		return w.do(t, "POST", "/api/v1/backend/log/agent/", headers{"X-OTAS-AGENT-KEY": n.key, "X-OTAS-AGENT-SESSION-TOKEN": token},
+			`{"project_id":"`+n.project+`","path":"/x","method":"GET","status_code":500,"latency_ms":1}`)
+	}
+	other := w.open(t, n.key)
+	report(n.sessionToken).must(t, 201, "event_captured")
+	w.do(t, "POST", "/api/agent/v1/session/end/", n.headers(), `{"session_id":"`+n.sess+`"}`).must(t, 200, "agent_session_ended")
+	report(n.sessionToken).must(t, 401, "invalid_or_expired_token")
+	report(other).must(t, 201, "event_captured")
+	list := w.do(t, "GET", "/api/agent/v1/sessions/list/?agent_id="+n.agent, n.headers(), "").must(t, 200, "agent_sessions_listed").at(t, "response", "sessions").([]any)
+	for _, s := range list {
+		if m := s.(map[string]any); m["event_count"] != 1.0 || m["error_count"] != 1.0 || m["last_event_at"] == nil {
+			t.Errorf("session %v", m)
+		}
+	}
+	if len(list) != 2 {
+		t.Errorf("%d sessions", len(list))
 	}
 }
 
@@ -270,7 +372,7 @@ func TestConcurrentSignUpsOfOneEmail(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 6 {
 		wg.Go(func() {
-			a := w.do(t, "POST", "/api/user/v1/create/", nil, `{"first_name":"A","last_name":"B","email":"same@example.org","password":"123456"}`)
+			a := w.do(t, "POST", "/api/user/v1/create/", nil, `{"first_name":"A","last_name":"B","email":"same@example.org","password":"`+password+`"}`)
 			mu.Lock()
 			defer mu.Unlock()
 			counts[a.body["status_description"]]++

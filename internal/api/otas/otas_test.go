@@ -21,9 +21,11 @@ import (
 
 	"github.com/reeve-ai/reeve/internal/api/httpio"
 	"github.com/reeve-ai/reeve/internal/api/otas"
+	"github.com/reeve-ai/reeve/internal/bus"
 	"github.com/reeve-ai/reeve/internal/catalog"
 	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/identity"
+	"github.com/reeve-ai/reeve/internal/observe"
 	"github.com/reeve-ai/reeve/internal/session"
 	"github.com/reeve-ai/reeve/internal/store"
 )
@@ -37,6 +39,7 @@ type world struct {
 	identity *identity.Service
 	catalog  *catalog.Service
 	sessions *session.Service
+	observe  *observe.Service
 	clock    *clock
 	log      *logBuffer
 }
@@ -80,8 +83,17 @@ func setup(t *testing.T, origins ...string) *world {
 	// Agents of this face name no model, and sessions of this face run no turns: neither service needs
 	// the ports that are nil here.
 	w.catalog = catalog.New(db, nil, nil, w.clock.now)
-	w.sessions = session.New(db, nil, nil, nil, nil, w.clock.now)
-	face := otas.New(otas.Deps{Identity: w.identity, Agents: w.catalog, Sessions: w.sessions, Log: log, Origins: origins})
+	w.sessions = session.New(db, nil, nil, bus.New(), nil, w.clock.now)
+	seen, err := store.OpenCaptures(context.Background(), store.Options{Path: filepath.Join(t.TempDir(), "captures.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = seen.Close() })
+	w.observe = observe.New(seen, w.catalog, w.sessions, w.identity, observe.Options{Now: w.clock.now, Log: log})
+	face := otas.New(otas.Deps{
+		Identity: w.identity, Agents: w.catalog, Sessions: w.sessions, Captures: w.observe,
+		Log: log, Now: w.clock.now, Origins: origins,
+	})
 	mux := http.NewServeMux()
 	face.Mount(mux)
 	srv := httptest.NewServer(httpio.Border(log, mux, face.Fail))
@@ -173,7 +185,7 @@ type person struct {
 
 var people atomic.Int64
 
-const password = "correct horse"
+const password = "seven paper lanterns"
 
 func (w *world) person(t *testing.T) person {
 	t.Helper()
@@ -214,6 +226,12 @@ func (w *world) project(t *testing.T, p person) string {
 func (w *world) open(t *testing.T, key string) string {
 	t.Helper()
 	return w.do(t, "POST", "/api/agent/v1/session/create/", headers{"X-OTAS-AGENT-KEY": key}, "").must(t, 200, "agent_session_created").text(t, "response", "jwt_token")
+}
+
+// sdkKey makes an SDK key for the tenant's project.
+func (w *world) sdkKey(t *testing.T, n tenant) string {
+	t.Helper()
+	return w.do(t, "POST", "/api/project/v1/sdk/backend/key/create/", n.headers(), `{"validity":30}`).must(t, 201, "backend_sdk_key_created").text(t, "response_body", "api_key")
 }
 
 func (n tenant) headers() headers {

@@ -46,61 +46,26 @@ func newProject(body object) (in identity.NewProject, wrong error) {
 	return in, wrong
 }
 
-// projectFields is the order in which faults are listed, and sentences are their words.
-var (
-	projectFields = []string{"name", "description", "domain"}
-	sentences     = map[[2]string]string{
-		{"name", codeWrongType}:           "project_name must be a string",
-		{"name", "required"}:              "project_name is required",
-		{"name", "field_too_long"}:        "project_name too long (max 255)",
-		{"description", codeWrongType}:    "project_description must be a string",
-		{"description", "field_too_long"}: "project_description max 300 characters",
-		{"domain", codeWrongType}:         "project_domain must be a string",
-		{"domain", "field_too_long"}:      "project_domain too long (max 200)",
-		{"domain", "invalid_field"}:       "project_domain must be a URL or a host name",
-	}
-)
+// projectFaults are the words of reference 3.6, and the order of its list.
+var projectFaults = listed([]string{"name", "description", "domain"}, map[fault]string{
+	{"name", codeWrongType}:           "project_name must be a string",
+	{"name", "required"}:              "project_name is required",
+	{"name", "field_too_long"}:        "project_name too long (max 255)",
+	{"description", codeWrongType}:    "project_description must be a string",
+	{"description", "field_too_long"}: "project_description max 300 characters",
+	{"domain", codeWrongType}:         "project_domain must be a string",
+	{"domain", "field_too_long"}:      "project_domain too long (max 200)",
+	{"domain", "invalid_field"}:       "project_domain must be a URL or a host name",
+})
 
-// projectSentences turns the joined errors of a new project into the list "errors": one sentence for
-// each field, its wrong type before all else. A body that is no object has one fault of its own.
-func projectSentences(err error) []string {
-	if core.CodeOf(err) == codeNotObject {
-		return []string{"invalid_json"}
-	}
-	first := map[string]string{} // code by field
-	for _, e := range leaves(err) {
-		if _, ok := first[e.Field]; !ok || e.Code == codeWrongType {
-			first[e.Field] = e.Code
-		}
-	}
-	list := []string{}
-	for _, field := range projectFields {
-		if s, ok := sentences[[2]string{field, first[field]}]; ok {
-			list = append(list, s)
-		}
-	}
-	return list
-}
-
-// leaves returns the core.Errors of a tree of joined errors.
-func leaves(err error) []*core.Error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var list []*core.Error
-		for _, e := range joined.Unwrap() {
-			list = append(list, leaves(e)...)
-		}
-		return list
-	}
-	var e *core.Error
-	if errors.As(err, &e) {
-		return []*core.Error{e}
-	}
-	return nil
-}
-
-// listProjects serves GET /api/project/v1/list/ (reference 3.7).
+// listProjects serves GET /api/project/v1/list/ (reference 3.7): active projects and, with
+// include_inactive, which is Reeve's own, those that are switched off.
 func (f *Face) listProjects(c *call) (reply, error) {
-	all, err := f.identity.Projects(c.r.Context(), c.by)
+	inactive, err := flag(c.r.URL.Query(), "include_inactive")
+	if err != nil {
+		return reply{}, err
+	}
+	all, err := f.identity.Projects(c.r.Context(), c.by, inactive)
 	if err != nil {
 		return reply{}, err
 	}
@@ -123,4 +88,41 @@ func (f *Face) membership(c *call) (reply, error) {
 	return reply{http.StatusOK, "user_project_mapping_authenticated", "Response", struct {
 		Mapping membershipWire `json:"UserProjectMapping"`
 	}{m}}, nil
+}
+
+// projectPayload is what the endpoints answer that switch a project off and on.
+type projectPayload struct {
+	Project listedProject `json:"project"`
+}
+
+// deactivateProject serves POST {project}/deactivate/. The body is not read. Its keys, tokens and members
+// are refused from then on; only reactivation is left.
+func (f *Face) deactivateProject(c *call) (reply, error) {
+	p, err := f.identity.DeactivateProject(c.r.Context(), c.by)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{http.StatusOK, "project_deactivated", "response_body", projectPayload{
+		listedProjectOf(identity.ProjectOf{Project: p, Role: c.by.Role}),
+	}}, nil
+}
+
+// reactivateProject serves POST {project}/reactivate/. The project stands in the body, not in the header:
+// the guard that reads the header refuses projects that are switched off.
+func (f *Face) reactivateProject(c *call) (reply, error) {
+	given, err := c.givenID("project_id")
+	if err != nil {
+		return reply{}, err
+	}
+	id, ok := core.ParseID[core.ProjectID](given)
+	if !ok {
+		return reply{}, core.NotFoundError("project", given)
+	}
+	p, err := f.identity.ReactivateProject(c.r.Context(), c.by, id)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{http.StatusOK, "project_reactivated", "response_body", projectPayload{
+		listedProjectOf(identity.ProjectOf{Project: p, Role: core.RoleAdmin}), // nobody else may
+	}}, nil
 }

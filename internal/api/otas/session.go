@@ -60,6 +60,8 @@ func (o object) meta() (json.RawMessage, error) {
 	return b.Bytes(), nil
 }
 
+var errAgentRequired = core.Errorf(core.Invalid, "agent_id_required", "agent_id is required")
+
 // The original lists all sessions of an agent in one answer (section 8, P6). A list here ends when it
 // is this long, and says where to go on.
 const (
@@ -73,7 +75,11 @@ const (
 // answer has next_after only if there is more.
 func (f *Face) listSessions(c *call) (reply, error) {
 	query := c.r.URL.Query()
-	agent, err := f.sessionAgent(c, query.Get("agent_id"))
+	given := query.Get("agent_id")
+	if given == "" {
+		return reply{}, errAgentRequired
+	}
+	agent, err := f.liveAgent(c, given)
 	if err != nil {
 		return reply{}, err
 	}
@@ -83,7 +89,7 @@ func (f *Face) listSessions(c *call) (reply, error) {
 			return reply{}, core.InvalidField("limit", "must be 1 to %d", maxSessions)
 		}
 	}
-	page := core.SessionPage{Agent: agent, IncludeArchived: true}
+	page := core.SessionPage{Agent: agent.ID, IncludeArchived: true}
 	if given := query.Get("after"); given != "" {
 		if page.After, err = parseCursor(given); err != nil {
 			return reply{}, err
@@ -97,29 +103,11 @@ func (f *Face) listSessions(c *call) (reply, error) {
 		AgentID   string        `json:"agent_id"`
 		Sessions  []sessionWire `json:"sessions"`
 		NextAfter string        `json:"next_after,omitempty"`
-	}{core.FormatUUID(agent), list, next}}, nil
+	}{core.FormatUUID(agent.ID), list, next}}, nil
 }
 
-// sessionAgent finds the agent of a list. Unknown, foreign, malformed and switched off read the same.
-func (f *Face) sessionAgent(c *call, given string) (core.AgentID, error) {
-	if given == "" {
-		return "", core.Errorf(core.Invalid, "agent_id_required", "agent_id is required")
-	}
-	id, ok := core.ParseID[core.AgentID](given)
-	if !ok {
-		return "", core.NotFoundError("agent", given)
-	}
-	a, err := f.agents.Agent(c.r.Context(), c.by, id)
-	if err != nil {
-		return "", err
-	}
-	if !a.Active || !a.ArchivedAt.IsZero() {
-		return "", core.NotFoundError("agent", given)
-	}
-	return id, nil
-}
-
-// someSessions reads at most limit sessions in small portions. next is empty at the end of the list.
+// someSessions reads at most limit sessions in portions, each with one query for what was captured in
+// them. next is empty at the end of the list.
 func (f *Face) someSessions(c *call, page core.SessionPage, limit int) (list []sessionWire, next string, err error) {
 	list = []sessionWire{}
 	for size := 0; ; {
@@ -128,18 +116,34 @@ func (f *Face) someSessions(c *call, page core.SessionPage, limit int) (list []s
 		if err != nil {
 			return nil, "", err
 		}
+		counts, err := f.counts(c, found)
+		if err != nil {
+			return nil, "", err
+		}
 		for _, s := range found {
 			if len(list) == limit || size > maxMetaListed {
 				return list, cursor(*page.After), nil
 			}
 			size += len(s.Meta)
-			list = append(list, sessionOf(s))
+			list = append(list, sessionOf(s, counts[s.ID]))
 			page.After = &core.PageKey{CreatedAt: s.CreatedAt, ID: string(s.ID)}
 		}
 		if len(found) < page.Limit {
 			return list, "", nil
 		}
 	}
+}
+
+// counts sums up the captures of the sessions; those without any are not in it.
+func (f *Face) counts(c *call, sessions []core.Session) (map[core.SessionID]core.CaptureCounts, error) {
+	if len(sessions) == 0 {
+		return nil, nil
+	}
+	ids := make([]core.SessionID, 0, len(sessions))
+	for _, s := range sessions {
+		ids = append(ids, s.ID)
+	}
+	return f.captures.SessionCaptures(c.r.Context(), c.by, ids)
 }
 
 // cursor writes a place in the list: microseconds since 1970, and the id.
@@ -168,4 +172,30 @@ func (f *Face) verifyAgent(c *call) (reply, error) {
 		ProjectID string `json:"project_id"`
 		Agent     agent  `json:"agent"`
 	}{core.FormatUUID(c.by.Project), agent{core.FormatUUID(c.agent.ID), c.agent.Name, c.agent.Provider}}}, nil
+}
+
+// endSession serves POST /api/agent/v1/session/end/. The session's token stops working, what it recorded
+// stays. Sessions that this server runs itself end in their own dialects: here they are not found.
+func (f *Face) endSession(c *call) (reply, error) {
+	given, err := c.givenID("session_id")
+	if err != nil {
+		return reply{}, err
+	}
+	id, ok := core.ParseID[core.SessionID](given)
+	if !ok {
+		return reply{}, core.NotFoundError("session", given)
+	}
+	s, err := f.sessions.Session(c.r.Context(), c.by, id)
+	if err != nil {
+		return reply{}, err
+	}
+	if s.Origin != core.OriginObserved {
+		return reply{}, core.NotFoundError("session", given)
+	}
+	if _, err := f.sessions.Archive(c.r.Context(), c.by, id); err != nil {
+		return reply{}, err
+	}
+	return reply{http.StatusOK, "agent_session_ended", "response", struct {
+		ID string `json:"id"`
+	}{core.FormatUUID(id)}}, nil
 }

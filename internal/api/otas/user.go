@@ -79,7 +79,8 @@ func (f *Face) editUser(c *call) (reply, error) {
 }
 
 // changePassword serves PUT /api/user/v1/reset-password/update/ (reference 3.5). All tokens issued
-// before stop working, also the one that was sent (section 8, S3).
+// before stop working, also the one that was sent (section 8, S3). current_password is Reeve's own: without
+// it, a token that is not fresh changes nothing (S10).
 func (f *Face) changePassword(c *call) (reply, error) {
 	body, err := c.object()
 	if err != nil {
@@ -92,7 +93,15 @@ func (f *Face) changePassword(c *call) (reply, error) {
 	if password.V == "" {
 		return reply{}, core.Errorf(core.Invalid, "missing_password", "password is required")
 	}
-	if err := f.identity.ChangePassword(c.r.Context(), c.by, password.V); err != nil {
+	current, err := body.text("current_password")
+	if err != nil {
+		return reply{}, err
+	}
+	var known *string
+	if current.Set && !current.Null {
+		known = &current.V
+	}
+	if err := f.identity.ChangePassword(c.r.Context(), c.by, known, password.V); err != nil {
 		return reply{}, err
 	}
 	return reply{http.StatusOK, "password_updated", "response_body", nil}, nil
@@ -108,7 +117,8 @@ func (f *Face) logout(c *call) (reply, error) {
 }
 
 // address is the other end of the connection. Headers of proxies are not believed here: anyone can
-// send them.
+// send them. So behind a proxy all people share one address, and the limits that go by it: until there is a
+// setting that names the proxies to believe.
 func address(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -161,7 +161,8 @@ type listedAgent struct {
 	Keys        []listedKey `json:"agent_keys"`
 }
 
-// listedKey is an entry of "agent_keys". Only keys that work are listed, so active is true.
+// listedKey is an entry of "agent_keys". Only keys that are neither revoked nor expired are listed, so
+// active is true.
 type listedKey struct {
 	ID        string  `json:"id"`
 	Prefix    string  `json:"prefix"`
@@ -187,16 +188,22 @@ func listedAgentOf(a core.Agent, keys []core.Credential) listedAgent {
 }
 
 // sessionWire is an entry of reference 3.18. A session that Reeve runs itself has no agent key, and
-// its metadata stands for meta.
+// its metadata stands for meta. The last three are Reeve's own: what was captured in the session.
 type sessionWire struct {
-	ID         string  `json:"id"`
-	AgentKeyID *string `json:"agent_key_id"`
-	CreatedAt  string  `json:"created_at"`
-	Meta       any     `json:"meta"` // an object
+	ID          string  `json:"id"`
+	AgentKeyID  *string `json:"agent_key_id"`
+	CreatedAt   string  `json:"created_at"`
+	Meta        any     `json:"meta"` // an object
+	EventCount  int64   `json:"event_count"`
+	ErrorCount  int64   `json:"error_count"`
+	LastEventAt *string `json:"last_event_at"` // null without captures
 }
 
-func sessionOf(s core.Session) sessionWire {
-	out := sessionWire{ID: core.FormatUUID(s.ID), AgentKeyID: uuidOrNull(s.AgentKey), CreatedAt: stamp(s.CreatedAt)}
+func sessionOf(s core.Session, n core.CaptureCounts) sessionWire {
+	out := sessionWire{
+		ID: core.FormatUUID(s.ID), AgentKeyID: uuidOrNull(s.AgentKey), CreatedAt: stamp(s.CreatedAt),
+		EventCount: n.Captures, ErrorCount: n.Errors, LastEventAt: stampOrNull(n.LastAt),
+	}
 	switch {
 	case s.Meta != nil:
 		out.Meta = s.Meta

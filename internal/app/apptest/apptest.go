@@ -54,6 +54,9 @@ type settings struct {
 // WithConfig changes the configuration before the start.
 func WithConfig(change func(*config.Config)) Option { return func(s *settings) { change(&s.cfg) } }
 
+// WithOptions changes what only programs set: the clock, the log.
+func WithOptions(change func(*app.Options)) Option { return func(s *settings) { change(&s.opts) } }
+
 // Again starts on the data folder of a server that has stopped.
 func Again(old *Server) Option {
 	return func(s *settings) { s.cfg.Data, s.token = old.Data, old.Token }
