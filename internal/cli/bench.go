@@ -2,14 +2,10 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +16,7 @@ import (
 
 	"github.com/reeve-ai/reeve/internal/app"
 	"github.com/reeve-ai/reeve/internal/client"
+	"github.com/reeve-ai/reeve/internal/config"
 	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/provider/fake"
 )
@@ -43,32 +40,48 @@ func (p *program) bench() *cobra.Command {
 		p.benchmark("turns", "Time from a message to the idle session",
 			`Time turns over HTTP: each client opens a session and its event stream, and then sends one message
 after the other. A turn is timed from the begin of the POST to session.status_idle on the stream.`,
-			[]workload{{"turn", (*bench).turns}}),
+			[]workload{{noun: "turn", run: (*bench).turns}}),
 		p.benchmark("sessions", "Time to open a session",
 			`Time the opening of sessions over HTTP: by agents that run elsewhere, with their key (the key is
 checked each time), and of managed sessions, with an access token.`,
-			[]workload{{"observed session", (*bench).observed}, {"managed session", (*bench).managed}}),
+			[]workload{{noun: "observed session", run: (*bench).observed}, {noun: "managed session", run: (*bench).managed}}),
+		p.benchOtas(),
 	)
 	return c
 }
 
 func (p *program) benchmark(use, short, long string, work []workload) *cobra.Command {
-	var f benchFlags
-	var clients string
-	c := &cobra.Command{
-		Use: use + " [flags]", Short: short,
-		Long: long + `
+	c, f := p.benchCommand(use, short, long+`
 
 Without --url it starts a server of its own on a temporary folder, with a model that answers at
-once: what is left is Reeve's own time. Clients and server then share the machine's cores.`,
-		Example: "reeve bench " + use + "\n\n# A running server\nreeve bench " + use + " --url http://127.0.0.1:8000 --token reeve_… --model demo",
+once: what is left is Reeve's own time. Clients and server then share the machine's cores.`, " --model demo",
+		func(cmd *cobra.Command, f benchFlags) error { return p.runBench(cmd, f, work) })
+	flags := c.Flags()
+	flags.StringVar(&f.model, "model", autoModel, "The model of that server's agent")
+	describe(flags.Lookup("model"), "a running server", "name")
+	if use == "turns" {
+		flags.IntVar(&f.perSession, "turns-per-session", 20, "Turns until a client opens a new session")
+		describe(flags.Lookup("turns-per-session"), "measurement", "n")
+	}
+	configFlags(c, "database.durability", "turns.max_running")
+	return c
+}
+
+// benchCommand makes a command with the flags that all benchmarks have. Their values are in the returned
+// struct, and are handed to run.
+func (p *program) benchCommand(use, short, long, exampleFlags string, run func(*cobra.Command, benchFlags) error) (*cobra.Command, *benchFlags) {
+	f := new(benchFlags)
+	var clients string
+	c := &cobra.Command{
+		Use: use + " [flags]", Short: short, Long: long,
+		Example: "reeve bench " + use + "\n\n# A running server\nreeve bench " + use + " --url http://127.0.0.1:8000 --token reeve_…" + exampleFlags,
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
 			if f.clients, err = readClients(clients); err != nil {
 				return err
 			}
-			return p.runBench(cmd, f, work)
+			return run(cmd, *f)
 		},
 	}
 	flags := c.Flags()
@@ -77,19 +90,13 @@ once: what is left is Reeve's own time. Clients and server then share the machin
 	flags.StringVar(&f.json, "json", "", "Also write the figures to this file")
 	flags.StringVar(&f.url, "url", "", "A running server, instead of one of its own")
 	flags.StringVar(&f.token, "token", "", "An access token of that server, with the role admin")
-	flags.StringVar(&f.model, "model", autoModel, "The model of that server's agent")
-	if use == "turns" {
-		flags.IntVar(&f.perSession, "turns-per-session", 20, "Turns until a client opens a new session")
-		describe(flags.Lookup("turns-per-session"), "measurement", "n")
-	}
 	for name, arg := range map[string]string{"clients": "n,n,…", "duration": "time", "json": "file"} {
 		describe(flags.Lookup(name), "measurement", arg)
 	}
-	for name, arg := range map[string]string{"url": "URL", "token": "token", "model": "name"} {
+	for name, arg := range map[string]string{"url": "URL", "token": "token"} {
 		describe(flags.Lookup(name), "a running server", arg)
 	}
-	configFlags(c, "database.durability", "turns.max_running")
-	return c
+	return c, f
 }
 
 func readClients(s string) ([]int, error) {
@@ -116,76 +123,55 @@ type bench struct {
 	stats       func() (transactions int64, known bool)
 }
 
-// figures are one row of the table.
-type figures struct {
-	What         string  `json:"what"`
-	Clients      int     `json:"clients"`
-	Count        int     `json:"count"`
-	Seconds      float64 `json:"seconds"`
-	PerSecond    float64 `json:"per_second"`
-	P50MS        float64 `json:"p50_ms"`
-	P95MS        float64 `json:"p95_ms"`
-	P99MS        float64 `json:"p99_ms"`
-	MaxMS        float64 `json:"max_ms"`
-	Transactions float64 `json:"transactions_each,omitempty"` // SQL transactions for each one; 0: the server does not tell
-}
-
 func (p *program) runBench(cmd *cobra.Command, f benchFlags, work []workload) (err error) {
 	ctx := cmd.Context()
-	b := &bench{flags: f, base: strings.TrimRight(f.url, "/"), stats: func() (int64, bool) { return 0, false }}
-	most := slices.Max(f.clients)
-	b.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2 * most, MaxConnsPerHost: 0}}
-	defer b.http.CloseIdleConnections()
-	if f.url == "" {
-		stop, err := p.startBenchServer(cmd, b)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, stop()) }()
-	} else if f.token == "" {
-		return usagef("--url needs --token: an access token of that server")
+	b, stop, err := p.openBench(cmd, f, unlimited)
+	if err != nil {
+		return err
 	}
-	b.client = client.New(b.base, b.flags.token, b.http)
+	defer func() { err = errors.Join(err, stop()) }()
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
-	out := newPen(p.out, p.environ, false)
-	out.line("%s", out.faint(fmt.Sprintf("%s · %s/%s · %s · model %s", b.base, runtime.GOOS, runtime.GOARCH, count(runtime.NumCPU(), "core"), b.flags.model)))
-	out.line("")
-	out.line("%-18s %8s %9s %10s %9s %9s %9s %9s %8s", "", "clients", "count", "per s", "p50 ms", "p95 ms", "p99 ms", "max ms", "tx each")
-	var rows []figures
+	t := &table{out: newPen(p.out, p.environ, false), width: 18}
+	t.head(b.base, "model "+b.flags.model)
 	for _, w := range work {
-		for _, clients := range f.clients {
-			row, err := b.measure(ctx, w, clients)
-			if err != nil {
-				return err
-			}
-			rows = append(rows, row)
-			out.line("%s", row)
-			// Connections that the next row has no use for would be closed by the server for their silence,
-			// perhaps at the very moment when one is taken up again.
-			b.http.CloseIdleConnections()
+		if err := b.measureAll(ctx, t, w); err != nil {
+			return err
 		}
 	}
-	if f.json != "" {
-		return writeFigures(f.json, rows)
-	}
-	return nil
+	return t.save(f.json)
 }
 
-func (r figures) String() string {
-	transactions := "–"
-	if r.Transactions > 0 {
-		transactions = fmt.Sprintf("%.1f", r.Transactions)
+// openBench makes a benchmark of the server that the flags name, or of one of its own, whose
+// configuration change may alter; nil: it does not. The caller must call stop.
+func (p *program) openBench(cmd *cobra.Command, f benchFlags, change func(*config.Config)) (b *bench, stop func() error, err error) {
+	b = &bench{flags: f, base: strings.TrimRight(f.url, "/"), stats: func() (int64, bool) { return 0, false }}
+	most := slices.Max(f.clients)
+	b.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2 * most, MaxConnsPerHost: 0}}
+	stopServer := func() error { return nil }
+	if f.url == "" {
+		if stopServer, err = p.startBenchServer(cmd, b, change); err != nil {
+			return nil, nil, err
+		}
+	} else if f.token == "" {
+		return nil, nil, usagef("--url needs --token: an access token of that server")
 	}
-	return fmt.Sprintf("%-18s %8d %9d %10.1f %9.2f %9.2f %9.2f %9.2f %8s", r.What, r.Clients, r.Count, r.PerSecond, r.P50MS, r.P95MS, r.P99MS, r.MaxMS, transactions)
+	b.client = client.New(b.base, b.flags.token, b.http)
+	return b, func() error {
+		b.http.CloseIdleConnections()
+		return stopServer()
+	}, nil
 }
 
 // startBenchServer starts a server with the instant model in this process.
-func (p *program) startBenchServer(cmd *cobra.Command, b *bench) (stop func() error, err error) {
+func (p *program) startBenchServer(cmd *cobra.Command, b *bench, change func(*config.Config)) (stop func() error, err error) {
 	cfg, err := p.configuration(cmd)
 	if err != nil {
 		return nil, err
+	}
+	if change != nil {
+		change(&cfg)
 	}
 	n, stop, err := temporaryNode(cmd.Context(), cfg, app.Options{
 		Log:       slog.New(slog.NewTextHandler(p.errOut, &slog.HandlerOptions{Level: slog.LevelError})),
@@ -203,71 +189,66 @@ func (p *program) startBenchServer(cmd *cobra.Command, b *bench) (stop func() er
 	return stop, nil
 }
 
+// measureAll measures a workload with each number of clients, a row of the table for each.
+func (b *bench) measureAll(ctx context.Context, t *table, w workload) error {
+	for _, clients := range b.flags.clients {
+		row, err := b.measure(ctx, w, clients)
+		if err != nil {
+			return err
+		}
+		t.add(row)
+		// Connections that the next row has no use for would be closed by the server for their silence,
+		// perhaps at the very moment when one is taken up again.
+		b.http.CloseIdleConnections()
+	}
+	return nil
+}
+
 // measure runs a workload with some clients side by side, and returns its row.
 func (b *bench) measure(ctx context.Context, w workload, clients int) (figures, error) {
 	before, known := b.stats()
 	began := time.Now()
 	limited, cancel := context.WithDeadline(ctx, began.Add(b.flags.duration))
 	defer cancel()
+	all, err := crowd(limited, clients, func(ctx context.Context, _ int) ([]time.Duration, error) { return w.run(b, ctx) })
+	took := time.Since(began)
+	after, _ := b.stats()
+	switch {
+	case ctx.Err() != nil:
+		return figures{}, errors.New("interrupted")
+	case err != nil:
+		return figures{}, err
+	case len(all.values) == 0:
+		return figures{}, fmt.Errorf("not one %s was done in %s: give it more with --duration", w.noun, b.flags.duration)
+	}
+	row := newFigures(w.noun, clients, max(w.each, 1), took, &all)
+	if known {
+		row.Transactions = float64(after-before) / float64(row.Count)
+	}
+	return row, nil
+}
+
+// crowd runs n clients side by side, numbered from 0, and gathers the times that they measured. The first
+// failure ends the context of all.
+func crowd(ctx context.Context, n int, run func(ctx context.Context, client int) ([]time.Duration, error)) (sample, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var mu sync.Mutex
 	var all sample
 	var failed error
 	var group sync.WaitGroup
-	for range clients {
+	for i := range n {
 		group.Go(func() {
-			times, err := w.run(b, limited)
+			times, err := run(ctx, i)
 			mu.Lock()
 			defer mu.Unlock()
 			all.add(times...)
-			if err != nil && limited.Err() == nil && failed == nil {
+			if err != nil && failed == nil {
 				failed = err
 				cancel()
 			}
 		})
 	}
 	group.Wait()
-	seconds := time.Since(began).Seconds()
-	after, _ := b.stats()
-	switch {
-	case failed != nil:
-		return figures{}, failed
-	case ctx.Err() != nil:
-		return figures{}, errors.New("interrupted")
-	case len(all.values) == 0:
-		return figures{}, fmt.Errorf("not one %s was done in %s: give it more with --duration", w.noun, b.flags.duration)
-	}
-	n := len(all.values)
-	row := figures{
-		What: w.noun, Clients: clients, Count: n, Seconds: seconds, PerSecond: float64(n) / seconds,
-		P50MS: ms(all.percentile(50)), P95MS: ms(all.percentile(95)), P99MS: ms(all.percentile(99)), MaxMS: ms(all.percentile(100)),
-	}
-	if known {
-		row.Transactions = float64(after-before) / float64(n)
-	}
-	return row, nil
-}
-
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// writeFigures writes the rows with what a reader must know of the machine.
-func writeFigures(path string, rows []figures) (err error) {
-	f, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("write the figures: %w", err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return encodeFigures(f, rows)
-}
-
-func encodeFigures(w io.Writer, rows []figures) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	err := enc.Encode(map[string]any{
-		"version": version(), "at": time.Now().UTC().Truncate(time.Second), "os": runtime.GOOS, "arch": runtime.GOARCH,
-		"cores": runtime.NumCPU(), "go": runtime.Version(), "rows": rows,
-	})
-	if err != nil {
-		return fmt.Errorf("write the figures: %w", err)
-	}
-	return nil
+	return all, failed
 }

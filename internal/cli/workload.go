@@ -11,7 +11,9 @@ import (
 // workload is one kind of thing that a benchmark measures.
 type workload struct {
 	noun string
-	run  func(b *bench, ctx context.Context) ([]time.Duration, error) // of one client, until ctx ends
+	each int // how many of them one measured request does; 0: one
+	// run is one client, until ctx ends. That end is no failure.
+	run func(b *bench, ctx context.Context) ([]time.Duration, error)
 }
 
 // prepare makes what every client needs: an agent with a key, an environment.
@@ -42,10 +44,18 @@ func (b *bench) turns(ctx context.Context) (times []time.Duration, err error) {
 		done, err := b.sessionOfTurns(ctx)
 		times = append(times, done...)
 		if err != nil {
-			return times, err
+			return times, unlessOver(ctx, err)
 		}
 	}
 	return times, nil
+}
+
+// unlessOver drops the error of a request that the end of the measurement cut off.
+func unlessOver(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 func (b *bench) sessionOfTurns(ctx context.Context) (times []time.Duration, err error) {
@@ -95,7 +105,7 @@ func repeat(ctx context.Context, once func() error) (times []time.Duration, err 
 	for ctx.Err() == nil {
 		began := time.Now()
 		if err := once(); err != nil {
-			return times, fmt.Errorf("open a session: %w", err)
+			return times, unlessOver(ctx, fmt.Errorf("open a session: %w", err))
 		}
 		times = append(times, time.Since(began))
 	}

@@ -130,3 +130,41 @@ func TestOtasLoginThenAgent(t *testing.T) {
 		t.Errorf("agent = %+v, %v", got, err)
 	}
 }
+
+func TestSDKKeyOfAProject(t *testing.T) {
+	t.Parallel()
+	srv, seen := answer(t, 201, "application/json", `{"status":1,"response_body":{"api_key":"otas_x_y"}}`)
+	key, err := client.NewOtas(srv.URL, "token", nil).CreateSDKKey(t.Context(), "p", 30)
+	if err != nil || key != "otas_x_y" {
+		t.Fatalf("key = %q, %v", key, err)
+	}
+	body, err := io.ReadAll(seen.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := fmt.Sprint(seen.URL.Path, " ", seen.Header.Get("X-OTAS-USER-TOKEN"), " ", seen.Header.Get("X-OTAS-PROJECT-ID"), " ", string(body))
+	if want := `/api/project/v1/sdk/backend/key/create/ token p {"validity":30}`; line != want {
+		t.Errorf("request = %s\nwant %s", line, want)
+	}
+}
+
+func TestAgentsAreCounted(t *testing.T) {
+	t.Parallel()
+	srv, _ := answer(t, 200, "application/json", `{"status":1,"response":{"agents":[{"id":"a"},{"id":"b"}]}}`)
+	if n, err := client.NewOtas(srv.URL, "token", nil).CountAgents(t.Context(), ""); err != nil || n != 2 {
+		t.Errorf("%d agents, %v", n, err)
+	}
+}
+
+func TestSessionTokensNameTheirSession(t *testing.T) {
+	t.Parallel()
+	// {"agent_id":"a","agent_session_id":"s-1"}
+	if id, err := client.SessionOf("eyJhbGciOiJIUzI1NiJ9.eyJhZ2VudF9pZCI6ImEiLCJhZ2VudF9zZXNzaW9uX2lkIjoicy0xIn0.c2ln"); err != nil || id != "s-1" {
+		t.Errorf("session = %q, %v", id, err)
+	}
+	for _, bad := range []string{"", "a.b", "a.e30.c", "a.!!.c"} {
+		if id, err := client.SessionOf(bad); err == nil {
+			t.Errorf("SessionOf(%q) = %q", bad, id)
+		}
+	}
+}
