@@ -123,10 +123,11 @@ type MCPServer struct {
 	URL  string `json:"url"`
 }
 
-// SkillBinding attaches a skill. Version empty: the latest.
+// SkillBinding attaches a skill. In a stored definition the version is the number of one that was there when
+// the definition was saved; in a request it may also be an id, SkillVersionLatest, or empty for that.
 type SkillBinding struct {
-	Type    string `json:"type"` // custom, anthropic, qoder
-	Skill   string `json:"skill"`
+	Type    string `json:"type"`  // SkillCustom, SkillAnthropic, SkillQoder
+	Skill   string `json:"skill"` // SkillID for SkillCustom, else the vendor's own name
 	Version string `json:"version,omitempty"`
 }
 

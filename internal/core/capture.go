@@ -114,9 +114,18 @@ type CaptureCounts struct {
 	LastAt       time.Time
 }
 
+// MaxDayPaths is how many paths of one agent are counted apart on one day, those that came first. Further
+// ones are counted under OtherPaths, so that an agent that calls a new path each time does not make reading
+// the counts slow. The captures themselves keep their paths.
+const MaxDayPaths = 2000
+
+// OtherPaths stands, where calls are counted by path, for all paths beyond MaxDayPaths. A call of a path
+// that is really called so is counted with them.
+const OtherPaths = "…other paths"
+
 // PathDay is how often one path was called on one day.
 type PathDay struct {
-	Path  string
+	Path  string // or OtherPaths
 	Day   Day
 	Count int64
 }
@@ -139,15 +148,21 @@ type ErrorDay struct {
 
 // PathErrors is what went wrong on one path.
 type PathErrors struct {
-	Path         string
-	Count        int64 // all calls of the path
-	Errors       int64 // Failed
-	ClientErrors int64 // ClientFailed
-	// Statuses counts all calls by method and status code, most frequent first.
+	Path         string // or OtherPaths
+	Count        int64  // all calls of the path
+	Errors       int64  // Failed
+	ClientErrors int64  // ClientFailed
+	// Statuses counts calls by method and status code: the MaxStatuses most frequent ones, those first.
 	Statuses []MethodStatus
-	// Last is the newest capture that Failed, Bare; nil if none did.
+	// MoreStatuses says that there were more of them.
+	MoreStatuses bool
+	// Last is the newest capture that Failed, Bare; nil if none did. It has its own path, even in
+	// OtherPaths.
 	Last *Capture
 }
+
+// MaxStatuses is how many Statuses PathErrors has at most.
+const MaxStatuses = 50
 
 // MethodStatus is how often a method got a status code.
 type MethodStatus struct {
@@ -157,6 +172,9 @@ type MethodStatus struct {
 	Errors     int64 // Failed
 }
 
+// MaxSummedBytes is where sums of RequestBytes and of ResponseBytes end: what is more counts as this.
+const MaxSummedBytes = 1<<62 - 1
+
 // AgentUsage is what one agent did, in whole or on one day.
 type AgentUsage struct {
 	Agent         AgentID
@@ -164,9 +182,9 @@ type AgentUsage struct {
 	Captures      int64
 	Errors        int64
 	ClientErrors  int64
-	Sessions      int64 // sessions that have captures in the span; 0 in rows of single days
-	RequestBytes  int64
-	ResponseBytes int64
+	Sessions      int64   // sessions that have captures in the span; 0 in rows of single days
+	RequestBytes  int64   // at most MaxSummedBytes
+	ResponseBytes int64   // the same
 	LatencyMS     float64 // the sum of all latencies
 	MaxLatencyMS  float64
 }
@@ -189,7 +207,8 @@ type CaptureStore interface {
 	SessionCaptures(ctx context.Context, project ProjectID, sessions []SessionID) (map[SessionID]CaptureCounts, error)
 
 	// PathDays lists what an agent called, by path in order of its bytes, then by day. Of more than limit
-	// paths it returns those that were called most, and reports that there are more.
+	// paths it returns those that were called most, and reports that there are more. MaxDayPaths says which
+	// paths are counted under OtherPaths, which is one of the paths here and in PathErrors.
 	PathDays(ctx context.Context, project ProjectID, agent AgentID, days Days, limit int) (list []PathDay, more bool, err error)
 	// LatencyDays lists the percentiles of days that have captures, in order.
 	LatencyDays(ctx context.Context, project ProjectID, agent AgentID, days Days) ([]LatencyDay, error)
@@ -205,10 +224,11 @@ type CaptureStore interface {
 	UsageDays(ctx context.Context, project ProjectID, agent AgentID, days Days) ([]AgentUsage, error)
 
 	// ForgetSession deletes a session's captures and takes them out of all counts; only MaxLatencyMS may
-	// stay too high. It works in small transactions, so that nobody waits for it long.
+	// stay too high. It works in small transactions and rests between them as long as they took, so that
+	// nobody waits for it long: a long session takes seconds. A ctx that ends leaves the rest of them.
 	ForgetSession(ctx context.Context, project ProjectID, session SessionID) error
 	// ExpireCaptures deletes at most limit captures of days before the given one, of any project, and
-	// takes them out of all counts, in one transaction. It returns how many it deleted; fewer than limit:
-	// there are no more.
+	// takes them out of all counts. It works as ForgetSession does, and rests once more if it deleted limit.
+	// It returns how many it deleted, also with an error; fewer than limit and no error: there are no more.
 	ExpireCaptures(ctx context.Context, before Day, limit int) (int, error)
 }

@@ -152,7 +152,7 @@ type Thinking struct {
 type ToolUse struct {
 	Kind       ToolsetKind     `json:"kind"`
 	Server     string          `json:"server,omitempty"`      // ToolsetMCP
-	Name       string          `json:"name"`                  // canonical lower-case for built-in tools
+	Name       string          `json:"name"`                  // canonical lower-case for built-in tools; of ToolsetMCP the server's own name
 	Input      json.RawMessage `json:"input"`                 // an object
 	CallID     string          `json:"call_id"`               // the model's own id of the call; unique in a model answer
 	Permission string          `json:"permission"`            // allow, ask or deny, as evaluated when it was written
@@ -187,8 +187,9 @@ type StopReason struct {
 // SessionError is the payload of session.error.
 type SessionError struct {
 	Type    ModelErrorType `json:"type"`
-	Message string         `json:"message"` // written by us, safe to show
-	Retry   string         `json:"retry"`   // retrying, exhausted or terminal
+	Message string         `json:"message"`          // written by us, safe to show
+	Retry   string         `json:"retry"`            // retrying, exhausted or terminal
+	Server  string         `json:"server,omitempty"` // MCPConnectionFailed, MCPAuthenticationFailed: which one
 }
 
 // ModelRequestStart is the payload of span.model_request_start.

@@ -36,6 +36,8 @@ const (
 	PrincipalAgent        PrincipalKind = "agent_key"
 	PrincipalSDK          PrincipalKind = "sdk_key"
 	PrincipalAgentSession PrincipalKind = "session_token"
+	PrincipalEnvironment  PrincipalKind = "environment_key" // a worker of one self-hosted environment
+	PrincipalWork         PrincipalKind = "work_token"      // a worker that has one work item
 )
 
 // Principal is who is calling. Every service method takes one, and every query is scoped by its
@@ -47,7 +49,11 @@ type Principal struct {
 	Credential CredentialID // empty for PrincipalUser
 	User       UserID       // who the caller is or who made the token; empty for machine credentials
 	Agent      AgentID      // for PrincipalAgent and PrincipalAgentSession, else empty
-	IssuedAt   time.Time    // when the user token was issued; zero unless a user token proved the caller
+	Session    SessionID    // the session in whose name an agent acts here, by a tool or a worker; else empty
+	// Environment is for PrincipalEnvironment and PrincipalWork, else empty.
+	Environment EnvironmentID
+	Work        WorkID    // for PrincipalWork, else empty. Once that item is stopped, Session is empty
+	IssuedAt    time.Time // when the user token was issued; zero unless a user token proved the caller
 }
 
 // Require returns Forbidden unless p's role is at least r.
@@ -56,6 +62,40 @@ func (p Principal) Require(r Role) error {
 		return Errorf(Forbidden, "forbidden", "this credential may not do that: it needs the role %s", r)
 	}
 	return nil
+}
+
+// RequireIn is Require for what a worker may do as well, in a session: one with the key of an environment in
+// the sessions of that environment, one with the token of a work item in the session of that item while it is
+// not stopped. Every other session is NotFound to a worker, as another project's is to all.
+func (p Principal) RequireIn(s Session, r Role) error {
+	var own bool
+	switch p.Kind {
+	case PrincipalEnvironment:
+		own = p.Environment != "" && p.Environment == s.Environment
+	case PrincipalWork:
+		own = p.Session != "" && p.Session == s.ID
+	default:
+		return p.Require(r)
+	}
+	if !own || p.Project != s.Project {
+		return NotFoundError("session", string(s.ID))
+	}
+	return nil
+}
+
+// RequireSkills is Require(RoleViewer) for what workers may do as well: to list and to download skills
+// (claude-managed-agents.md section 3.2). The token of a work item serves until that is stopped.
+func (p Principal) RequireSkills() error {
+	if p.Kind == PrincipalEnvironment || p.Kind == PrincipalWork && p.Session != "" {
+		return nil
+	}
+	return p.Require(RoleViewer)
+}
+
+// IsWorker reports whether p runs tools for a self-hosted environment. It has no role: what it may do says
+// RequireIn, and each service that is made for it.
+func (p Principal) IsWorker() bool {
+	return p.Kind == PrincipalEnvironment || p.Kind == PrincipalWork
 }
 
 // Project is the tenant: everything below belongs to exactly one.
@@ -122,23 +162,26 @@ const (
 	CredentialSDK    CredentialKind = "sdk"    // backend SDK key (otas)
 	CredentialAgent  CredentialKind = "agent"  // an agent's own key
 
+	CredentialEnvironment CredentialKind = "environment" // a worker's key to one self-hosted environment
 )
 
 // Credential is a key that is shown once and kept as a hash.
 type Credential struct {
-	ID         CredentialID
-	Project    ProjectID
-	Kind       CredentialKind
-	Prefix     string  // 11 letters and digits; unique among all credentials; in clear in the key
-	Hash       []byte  // HMAC-SHA-256 of the whole key; 32 bytes
-	Name       *string // nil if never given
-	Role       Role    // for CredentialAccess
-	Agent      AgentID // for CredentialAgent, else empty
-	CreatedBy  UserID  // empty when the server itself made it
-	CreatedAt  time.Time
-	ExpiresAt  time.Time // zero: never
-	RevokedAt  time.Time // zero: not revoked
-	LastUsedAt time.Time // zero: never; kept to the minute
+	ID      CredentialID
+	Project ProjectID
+	Kind    CredentialKind
+	Prefix  string  // 11 letters and digits; unique among all credentials; in clear in the key
+	Hash    []byte  // HMAC-SHA-256 of the whole key; 32 bytes
+	Name    *string // nil if never given
+	Role    Role    // for CredentialAccess
+	Agent   AgentID // for CredentialAgent, else empty
+	// Environment is for CredentialEnvironment, else empty. The environment may be gone.
+	Environment EnvironmentID
+	CreatedBy   UserID // empty when the server itself made it
+	CreatedAt   time.Time
+	ExpiresAt   time.Time // zero: never
+	RevokedAt   time.Time // zero: not revoked
+	LastUsedAt  time.Time // zero: never; kept to the minute
 	// EndsSessions: the key was revoked for itself, not replaced, so the sessions that it had opened ended
 	// with it. Only for CredentialAgent.
 	EndsSessions bool

@@ -37,7 +37,8 @@ type Session struct {
 	Metadata     map[string]string // never nil
 	EnvVars      map[string]string // sandbox environment variables (Qoder); nil if none
 	Meta         json.RawMessage   // free JSON of the otas face: an object; nil if none
-	VaultIDs     []string
+	VaultIDs     []string          // VaultIDs, in the order in which they are asked; they may have been archived or deleted since
+	Deployment   DeploymentID      // whose run made it; empty if none did
 	Status       SessionStatus
 	StopReason   *StopReason // of the last idle; nil before the first turn
 	Usage        Usage
@@ -53,9 +54,10 @@ type SessionPage struct {
 	After           *PageKey
 	Before          *PageKey
 	Ascending       bool
-	Agent           AgentID // empty: all
-	AgentVersion    int     // 0: all
-	Origin          Origin  // empty: both
+	Agent           AgentID      // empty: all
+	AgentVersion    int          // 0: all
+	Origin          Origin       // empty: both
+	Deployment      DeploymentID // empty: all
 	Statuses        []SessionStatus
 	IncludeArchived bool
 	CreatedFrom     time.Time // inclusive; zero: open

@@ -9,7 +9,7 @@ import (
 //
 //   - Every method that reads or writes a project's things takes the project, and never sees
 //     another's: a foreign id is NotFound. The methods that find a project out (CredentialByPrefix,
-//     UserByEmail, User, ClaimTurns …) say so.
+//     UserByEmail, User, ClaimTurns, ClaimStrays …) say so.
 //   - "No such row" is NotFound; a broken unique rule is Conflict; all other errors are Internal.
 //   - Times come back as they went in: UTC, cut to whole microseconds; a zero time stays zero.
 //   - A method outside Tx is a transaction of its own.
@@ -18,9 +18,16 @@ type Store interface {
 	CredentialStore
 	AgentStore
 	EnvironmentStore
+	MemoryStorage
 	SessionStore
 	TurnStore
 	IdempotencyStore
+	VaultStore
+	DeploymentStore
+	WorkStore
+	BlobStore
+	FileStore
+	SkillStore
 
 	// Tx runs fn in one transaction: all of it is kept, or nothing. fn may be called more than once,
 	// so it must touch nothing but tx and its own results. Tx inside Tx joins the outer one.
@@ -102,6 +109,8 @@ type CredentialStore interface {
 	RevokeCredential(ctx context.Context, project ProjectID, id CredentialID, at time.Time, endsSessions bool) error
 	// RevokeAgentCredentials revokes every unrevoked key of an agent and returns how many.
 	RevokeAgentCredentials(ctx context.Context, project ProjectID, agent AgentID, at time.Time) (int, error)
+	// EnvironmentCredentials lists the keys of an environment, newest first.
+	EnvironmentCredentials(ctx context.Context, project ProjectID, environment EnvironmentID) ([]Credential, error)
 	// TouchCredentials sets LastUsedAt of many keys at once; older times are ignored.
 	TouchCredentials(ctx context.Context, used map[CredentialID]time.Time) error
 }
@@ -118,6 +127,8 @@ type KeyState struct {
 	// SessionOpen: the session is not archived, and the key that opened it was not revoked with
 	// EndsSessions.
 	SessionOpen bool
+	// EnvironmentThere: the key's environment was not deleted. False for a key of none.
+	EnvironmentThere bool
 }
 
 // SessionState is all that decides whether a session's token works.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"math"
 
@@ -18,8 +17,9 @@ type reported struct {
 	sessionID rawID
 	pathHash  rawID
 
-	short, long any // packed texts
-	fresh       bool
+	short, long any  // packed texts
+	fresh       bool // it is stored
+	other       bool // it is counted under core.OtherPaths
 }
 
 // rawSource names an agent.
@@ -71,8 +71,7 @@ func (r *reported) take(c *core.Capture) error {
 	if !(c.LatencyMS >= 0) || math.IsInf(c.LatencyMS, 1) { // NaN is neither
 		return core.Errorf(core.Invalid, "invalid_latency", "a latency must be a finite number, 0 or more")
 	}
-	hash := sha256.Sum256([]byte(c.Path))
-	copy(r.pathHash[:], hash[:])
+	r.pathHash = hashOf(c.Path)
 	short, long := shortTexts(c), longTexts(c)
 	r.short, r.long = packTexts(short[:]), packTexts(long[:])
 	r.counted = counted{
@@ -212,48 +211,6 @@ func (a *appending) among(column string, ids []rawID) (condition string, arg any
 	return a.engine.inBytes(column, "$2"), a.engine.list(list)
 }
 
-var addPaths = rowsInsert{into: "INSERT INTO paths (source, hash, path)", columns: 3, end: "RETURNING no, hash"}
-
-// paths gives the new captures of one agent the numbers of their paths.
-func (a *appending) paths(ctx context.Context, source int64, list []*reported) error {
-	numbers := make(map[rawID]int64)
-	var hashes []rawID
-	for _, r := range list {
-		if _, known := numbers[r.pathHash]; r.fresh && !known {
-			numbers[r.pathHash] = 0
-			hashes = append(hashes, r.pathHash)
-		}
-	}
-	if len(hashes) == 0 {
-		return nil
-	}
-	scan := func(r row) error {
-		var no int64
-		var hash rawID
-		err := r.Scan(&no, rawIDColumn{&hash})
-		numbers[hash] = no
-		return err
-	}
-	condition, arg := a.among("hash", hashes)
-	if err := a.h.rows(ctx, "SELECT no, hash FROM paths WHERE source = $1 AND "+condition, []any{source, arg}, scan); err != nil {
-		return err
-	}
-	var args []any
-	for _, r := range list {
-		if r.fresh && numbers[r.pathHash] == 0 {
-			numbers[r.pathHash] = -1
-			args = append(args, source, r.pathHash[:], []byte(r.capture.Path))
-		}
-	}
-	if err := addPaths.run(ctx, a.h, args, scan); err != nil {
-		return err
-	}
-	for _, r := range list {
-		r.path = numbers[r.pathHash]
-	}
-	return nil
-}
-
 var addCaptures = rowsInsert{into: `INSERT INTO captures (source, session, path, day, at, id, latency, outcome, named, via, method,
 	status, received_at, request_bytes, response_bytes, short_texts, long_texts)`, columns: 17}
 
@@ -261,9 +218,13 @@ var addCaptures = rowsInsert{into: `INSERT INTO captures (source, session, path,
 func (a *appending) insert(ctx context.Context) error {
 	args := make([]any, 0, len(a.fresh)*addCaptures.columns)
 	for _, r := range a.fresh {
-		c := r.capture
+		c, short := r.capture, r.short
+		if r.other {
+			texts := shortTexts(c)
+			short = packTexts(append(texts[:], &c.Path))
+		}
 		args = append(args, r.source, r.session, r.path, int64(r.day), r.at, r.id[:], r.latency, r.outcome, flag(c.Named),
-			string(c.Via), r.method, r.status, c.ReceivedAt.UnixMicro(), r.requestBytes, r.responseBytes, r.short, r.long)
+			string(c.Via), r.method, r.status, c.ReceivedAt.UnixMicro(), r.requestBytes, r.responseBytes, short, r.long)
 		a.tally.add(&r.counted)
 	}
 	return addCaptures.run(ctx, a.h, args, nil)

@@ -125,6 +125,48 @@ func BenchmarkAppendCaptures(b *testing.B) {
 	}
 }
 
+// BenchmarkCaptureReadsOfManyPaths reads what an agent called that calls a new path each time, over thirty
+// days with more of them than are counted apart.
+func BenchmarkCaptureReadsOfManyPaths(b *testing.B) {
+	ctx := context.Background()
+	db := runningCaptures(b)
+	tr := newTraffic(core.NewID[core.ProjectID]())
+	last := time.Now().Truncate(24 * time.Hour)
+	days := core.Days{From: core.DayOf(last) - 29, To: core.DayOf(last)}
+	for day := range 30 {
+		batch := make([]core.Capture, core.MaxDayPaths+100)
+		for i := range batch {
+			batch[i] = tr.capture(last.AddDate(0, 0, -day))
+			batch[i].Path = fmt.Sprintf("https://api.example.org/v2/day/%d/item/%d", day, i)
+			if i%2 == 0 {
+				batch[i].StatusCode = 503
+			}
+		}
+		for _, part := range [][]core.Capture{batch[:1000], batch[1000:2000], batch[2000:]} {
+			if _, err := db.AppendCaptures(ctx, part); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	for _, read := range []struct {
+		name string
+		call func() error
+	}{
+		{"PathDays", func() error { _, _, err := db.PathDays(ctx, tr.project, tr.agent, days, 1000); return err }},
+		{"PathErrors", func() error { _, err := db.PathErrors(ctx, tr.project, tr.agent, days, 50); return err }},
+	} {
+		b.Run(read.name, func(b *testing.B) {
+			used := cpuTime(b)
+			for b.Loop() {
+				if err := read.call(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64((cpuTime(b)-used).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+		})
+	}
+}
+
 // million fills a database: 20 agents in 4 projects, 30 days, the first agent with a quarter of all.
 func million(b *testing.B, db *store.CaptureDB, captures int) (busiest *traffic, days core.Days) {
 	b.Helper()

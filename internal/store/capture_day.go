@@ -144,7 +144,9 @@ func (d *CaptureDB) Usage(ctx context.Context, project core.ProjectID, agents []
 	}
 	args := []any{p[:], int64(days.From), int64(days.To)}
 	query := `SELECT o.agent_id, CAST(SUM(d.captures) AS BIGINT), CAST(SUM(d.errors) AS BIGINT), CAST(SUM(d.client_errors) AS BIGINT),
-		CAST(SUM(d.request_bytes) AS BIGINT), CAST(SUM(d.response_bytes) AS BIGINT), SUM(d.latency), MAX(d.max_latency),
+		CAST(SUM(d.request_bytes / 2147483648) AS BIGINT), CAST(SUM(d.request_bytes % 2147483648) AS BIGINT),
+		CAST(SUM(d.response_bytes / 2147483648) AS BIGINT), CAST(SUM(d.response_bytes % 2147483648) AS BIGINT),
+		SUM(d.latency), MAX(d.max_latency),
 		CAST(SUM(d.sessions) AS BIGINT) + (SELECT COUNT(DISTINCT m.session) FROM session_days m WHERE m.source = o.no AND m.day BETWEEN $2 AND $3)
 		FROM sources o JOIN days d ON d.source = o.no WHERE o.project_id = $1 AND d.day BETWEEN $2 AND $3`
 	if len(ids) > 0 {
@@ -152,12 +154,26 @@ func (d *CaptureDB) Usage(ctx context.Context, project core.ProjectID, agents []
 		args = append(args, d.base.engine.list(ids))
 	}
 	list, err := readAll(ctx, &d.base, "usage", query+" GROUP BY o.no, o.agent_id", args, func(r row) (u core.AgentUsage, err error) {
-		err = r.Scan(idBytesColumn[core.AgentID]{&u.Agent}, &u.Captures, &u.Errors, &u.ClientErrors, &u.RequestBytes, &u.ResponseBytes,
-			&u.LatencyMS, &u.MaxLatencyMS, &u.Sessions)
+		var request, response halves
+		err = r.Scan(idBytesColumn[core.AgentID]{&u.Agent}, &u.Captures, &u.Errors, &u.ClientErrors,
+			&request.high, &request.low, &response.high, &response.low, &u.LatencyMS, &u.MaxLatencyMS, &u.Sessions)
+		u.RequestBytes, u.ResponseBytes = request.sum(), response.sum()
 		return u, err
 	})
 	slices.SortFunc(list, func(a, b core.AgentUsage) int {
 		return cmp.Or(cmp.Compare(b.Captures, a.Captures), cmp.Compare(a.Agent, b.Agent))
 	})
 	return list, err
+}
+
+// halves are the sums of the upper and of the lower 31 bits of sums of bytes: the database fails if a sum
+// overflows, and these do not before there are 2^32 days.
+type halves struct{ high, low int64 }
+
+// sum is at most core.MaxSummedBytes.
+func (h halves) sum() int64 {
+	if h.high >= 1<<31 {
+		return core.MaxSummedBytes
+	}
+	return addBytes(h.high<<31, h.low)
 }

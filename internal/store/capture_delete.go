@@ -2,13 +2,15 @@ package store
 
 import (
 	"context"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/reeve-ai/reeve/internal/core"
 )
 
-// forgetStep is how many captures one transaction of ForgetSession deletes: a few milliseconds.
-const forgetStep = 500
+// takeStep is how many captures one transaction deletes: a few milliseconds.
+const takeStep = 500
 
 // takenColumns are those of counted, for RETURNING.
 const takenColumns = "source, session, path, day, at, latency, outcome, method, status, request_bytes, response_bytes"
@@ -20,44 +22,88 @@ func (d *CaptureDB) ForgetSession(ctx context.Context, project core.ProjectID, s
 	if !ok || !ok2 {
 		return nil
 	}
-	for {
+	return d.base.fail("forget session", inSteps(ctx, func() (more bool, err error) {
 		taken := 0
-		err := d.base.write(ctx, "forget session", func(h *txn) (err error) {
+		err = d.base.engine.write(ctx, func(h *txn) (err error) {
 			taken, err = takeCaptures(ctx, d.base.engine, h, `DELETE FROM captures WHERE no IN (SELECT c.no FROM captures c WHERE c.session =
 				(SELECT s.no FROM sessions s JOIN sources o ON o.no = s.source WHERE s.id = $1 AND o.project_id = $2 LIMIT 1)
-				LIMIT $3 + 0) RETURNING `+takenColumns, s[:], p[:], forgetStep)
+				LIMIT $3 + 0) RETURNING `+takenColumns, s[:], p[:], takeStep)
 			return err
 		})
-		if err != nil || taken == 0 {
+		return taken > 0, err // fewer than a step may be those of one of several agents
+	}))
+}
+
+// inSteps calls step until it says that there is no more, and rests after each call for as long as that
+// took: so reports get at least half of the database's time.
+func inSteps(ctx context.Context, step func() (more bool, err error)) error {
+	for {
+		begin := time.Now()
+		more, err := step()
+		if err != nil || !more {
 			return err
+		}
+		rest := time.NewTimer(time.Since(begin))
+		select {
+		case <-rest.C:
+		case <-ctx.Done():
+			rest.Stop()
+			return ctx.Err()
 		}
 	}
 }
 
 // ExpireCaptures implements core.CaptureStore.
 func (d *CaptureDB) ExpireCaptures(ctx context.Context, before core.Day, limit int) (deleted int, err error) {
-	err = d.base.write(ctx, "expire captures", func(h *txn) error {
-		deleted = 0
-		for deleted < limit {
-			source := int64(0)
-			if err := h.rows(ctx, "SELECT no FROM sources WHERE first_day < $1 ORDER BY first_day LIMIT 1", []any{int64(before)},
-				func(r row) error { return r.Scan(&source) }); err != nil || source == 0 {
-				return err
-			}
-			n, err := takeCaptures(ctx, d.base.engine, h, `DELETE FROM captures WHERE no IN
-				(SELECT no FROM captures WHERE source = $1 AND day < $2 LIMIT $3 + 0) RETURNING `+takenColumns,
-				source, int64(before), limit-deleted)
-			if err != nil || n == 0 { // 0: first_day is wrong, and would be for ever
-				return err
-			}
-			deleted += n
+	err = d.base.fail("expire captures", inSteps(ctx, func() (more bool, err error) {
+		size := min(takeStep, limit-deleted)
+		taken := 0
+		err = d.base.engine.write(ctx, func(h *txn) (err error) {
+			taken, err = d.expireStep(ctx, h, before, size)
+			return err
+		})
+		if err == nil {
+			deleted += taken
 		}
-		return nil
-	})
-	if err != nil {
-		return 0, err
+		return taken > 0 && taken == size, err
+	}))
+	return deleted, err
+}
+
+// expireStep deletes at most limit captures of days before the given one.
+func (d *CaptureDB) expireStep(ctx context.Context, h *txn, before core.Day, limit int) (taken int, err error) {
+	for taken < limit {
+		source := int64(0)
+		if err := h.rows(ctx, "SELECT no FROM sources WHERE first_day < $1 ORDER BY first_day LIMIT 1", []any{int64(before)},
+			func(r row) error { return r.Scan(&source) }); err != nil || source == 0 {
+			return taken, err
+		}
+		n, err := takeCaptures(ctx, d.base.engine, h, `DELETE FROM captures WHERE no IN
+			(SELECT no FROM captures WHERE source = $1 AND day < $2 LIMIT $3 + 0) RETURNING `+takenColumns,
+			source, int64(before), limit-taken)
+		if err == nil && n == 0 {
+			err = repairFirstDay(ctx, h, source)
+		}
+		if err != nil {
+			return 0, err
+		}
+		taken += n
 	}
-	return deleted, nil
+	return taken, nil
+}
+
+// repairFirstDay corrects a source whose first day is earlier than its captures: it would be the first to
+// expire for ever, and keep the captures of all others from it. Without any captures, its first day is one
+// that never expires; the next capture sets it right.
+func repairFirstDay(ctx context.Context, h handle, source int64) error {
+	first := int64(math.MaxInt64)
+	err := h.rows(ctx, "SELECT day FROM captures WHERE source = $1 ORDER BY day LIMIT 1", []any{source},
+		func(r row) error { return r.Scan(&first) })
+	if err != nil {
+		return err
+	}
+	_, err = h.change(ctx, "UPDATE sources SET first_day = $2 WHERE no = $1", []any{source, first}, nil)
+	return err
 }
 
 // takeCaptures deletes captures with a statement that returns takenColumns, takes them out of all counts,

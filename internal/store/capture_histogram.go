@@ -9,7 +9,8 @@ import (
 
 // histogram counts latencies by size, in order of buckets. A bucket is about 3 % wide: it holds the
 // floating-point numbers that agree in exponent and the first five bits of the fraction, so that its
-// bounds are exact.
+// bounds are exact. All below 0.001 ms are in the lowest bucket and all above a day, which is more than any
+// service reports, in the highest: with 32 buckets for each power of two, there are at most 1,167.
 type histogram []bucket
 
 type bucket struct {
@@ -24,12 +25,30 @@ type bucket struct {
 // bucketShift leaves of a float64's bits the exponent and five bits of the fraction.
 const bucketShift = 52 - 5
 
+// The leading bits of the latencies in the lowest bucket, but for those below it, and in the highest.
+var (
+	lowestBits  = math.Float64bits(0.001) >> bucketShift
+	highestBits = math.Float64bits(86_400_000)>>bucketShift + 1
+)
+
 // bucketOf is the number of a latency's bucket; higher latencies never have lower numbers. The latency is
 // 0 or more.
-func bucketOf(latency float64) uint32 { return uint32(math.Float64bits(latency) >> bucketShift) }
+func bucketOf(latency float64) uint32 {
+	bits := math.Float64bits(latency) >> bucketShift
+	return uint32(min(max(bits, lowestBits), highestBits) - lowestBits)
+}
 
-// bucketFrom is the lowest latency of a bucket.
-func bucketFrom(number uint32) float64 { return math.Float64frombits(uint64(number) << bucketShift) }
+// bucketFrom is the lowest latency of a bucket, and more than all latencies for the number after the last.
+func bucketFrom(number uint32) float64 {
+	switch bits := uint64(number) + lowestBits; {
+	case number == 0:
+		return 0
+	case bits > highestBits:
+		return math.Inf(1)
+	default:
+		return math.Float64frombits(bits << bucketShift)
+	}
+}
 
 func (h *histogram) add(latency float64) {
 	n := bucketOf(latency)

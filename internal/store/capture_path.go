@@ -9,10 +9,12 @@ import (
 	"github.com/reeve-ai/reeve/internal/core"
 )
 
-// pathDay is a core.PathDay whose path is still a number.
-type pathDay struct {
-	path, count int64
-	day         core.Day
+// callsOf are the calls of the agent and the days $1 to $4 that have one of the paths in the argument.
+// The days come from their own table, so that each path is looked up in each instead of all being read;
+// SQLite keeps to the order of a CROSS JOIN.
+func callsOf(e engine, paths string) string {
+	return "FROM days d CROSS JOIN calls c WHERE c.source = d.source AND c.day = d.day AND d.source = " + ofSource +
+		" AND d.day BETWEEN $3 AND $4 AND " + e.inNumbers("c.path", paths)
 }
 
 // PathDays implements core.CaptureStore. Among paths that were called equally often, those that were
@@ -23,39 +25,35 @@ func (d *CaptureDB) PathDays(ctx context.Context, project core.ProjectID, agent 
 	if !ok || limit <= 0 {
 		return list, false, nil
 	}
-	err = d.base.fail("count by path", d.base.engine.snapshot(ctx, func(h handle) error {
-		var rows []pathDay
-		counts := make(map[int64]int64)
-		err := h.rows(ctx, `SELECT path, day, CAST(SUM(captures) AS BIGINT) FROM calls
-			WHERE source = `+ofSource+` AND day BETWEEN $3 AND $4 GROUP BY day, path`,
-			append(args, int64(days.From), int64(days.To)), func(r row) error {
-				var p pathDay
-				err := r.Scan(&p.path, &p.day, &p.count)
-				rows = append(rows, p)
-				counts[p.path] += p.count
-				return err
+	args = append(args, int64(days.From), int64(days.To))
+	e := d.base.engine
+	err = d.base.fail("count by path", e.snapshot(ctx, func(h handle) error {
+		chosen, err := all(ctx, h, `SELECT path, CAST(SUM(captures) AS BIGINT) AS called FROM calls
+			WHERE source = `+ofSource+` AND day BETWEEN $3 AND $4 GROUP BY path ORDER BY called DESC, path LIMIT $5 + 0`,
+			append(slices.Clone(args), int64(limit)+1), func(r row) (no int64, err error) {
+				var called int64
+				err = r.Scan(&no, &called)
+				return no, err
 			})
 		if err != nil {
 			return err
 		}
-		chosen := make([]int64, 0, len(counts))
-		for no := range counts {
-			chosen = append(chosen, no)
-		}
-		slices.SortFunc(chosen, func(a, b int64) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
 		if more = len(chosen) > limit; more {
 			chosen = chosen[:limit]
 		}
 		texts, err := d.pathTexts(ctx, h, chosen)
-		if err != nil {
+		if err != nil || len(chosen) == 0 {
 			return err
 		}
-		for _, p := range rows {
-			if text, ok := texts[p.path]; ok {
-				list = append(list, core.PathDay{Path: text, Day: p.day, Count: p.count})
-			}
-		}
-		return nil
+		return h.rows(ctx, "SELECT c.path, d.day, CAST(SUM(c.captures) AS BIGINT) "+callsOf(e, "$5")+" GROUP BY d.day, c.path",
+			append(slices.Clone(args), e.numbers(chosen)), func(r row) error {
+				var no int64
+				var p core.PathDay
+				err := r.Scan(&no, &p.Day, &p.Count)
+				p.Path = texts[no]
+				list = append(list, p)
+				return err
+			})
 	}))
 	if err != nil {
 		return nil, false, err
@@ -89,29 +87,22 @@ func (d *CaptureDB) PathErrors(ctx context.Context, project core.ProjectID, agen
 	if !ok || limit <= 0 {
 		return list, nil
 	}
+	args = append(args, int64(days.From), int64(days.To))
 	err := d.base.fail("count errors by path", d.base.engine.snapshot(ctx, func(h handle) error {
-		byPath, err := pathErrors(ctx, h, append(args, int64(days.From), int64(days.To)))
+		chosen, err := d.worstPaths(ctx, h, args, limit)
+		if err != nil || len(chosen.numbers) == 0 {
+			return err
+		}
+		if err := d.statuses(ctx, h, args, chosen); err != nil {
+			return err
+		}
+		texts, err := d.pathTexts(ctx, h, chosen.numbers)
 		if err != nil {
 			return err
 		}
-		chosen := make([]int64, 0, len(byPath))
-		for no, p := range byPath {
-			if p.Errors+p.ClientErrors > 0 {
-				chosen = append(chosen, no)
-			}
-		}
-		slices.SortFunc(chosen, func(a, b int64) int { return cmp.Or(worse(byPath[a], byPath[b]), cmp.Compare(a, b)) })
-		chosen = chosen[:min(limit, len(chosen))]
-		texts, err := d.pathTexts(ctx, h, chosen)
-		if err != nil {
-			return err
-		}
-		for _, no := range chosen {
-			p := byPath[no]
+		for _, no := range chosen.numbers {
+			p := chosen.paths[no]
 			p.Path = texts[no]
-			slices.SortFunc(p.Statuses, func(a, b core.MethodStatus) int {
-				return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Method, b.Method), cmp.Compare(a.StatusCode, b.StatusCode))
-			})
 			if p.Errors > 0 {
 				if p.Last, err = lastFailed(ctx, h, no, days); err != nil {
 					return err
@@ -134,31 +125,51 @@ func worse(a, b *core.PathErrors) int {
 	return cmp.Or(cmp.Compare(b.Errors, a.Errors), cmp.Compare(b.ClientErrors, a.ClientErrors), cmp.Compare(b.Count, a.Count))
 }
 
-// pathErrors counts all calls by the number of their path. Path and Last are still missing.
-func pathErrors(ctx context.Context, h handle, args []any) (map[int64]*core.PathErrors, error) {
-	byPath := make(map[int64]*core.PathErrors)
-	err := h.rows(ctx, `SELECT path, method, status, CAST(SUM(captures) AS BIGINT), CAST(SUM(errors) AS BIGINT), CAST(SUM(client_errors) AS BIGINT)
-		FROM calls WHERE source = `+ofSource+` AND day BETWEEN $3 AND $4 GROUP BY path, method, status`, args, func(r row) error {
-		var no, clientErrors int64
-		var s core.MethodStatus
-		if err := r.Scan(&no, &s.Method, &s.StatusCode, &s.Count, &s.Errors, &clientErrors); err != nil {
-			return err
-		}
-		p := byPath[no]
-		if p == nil {
-			p = &core.PathErrors{}
-			byPath[no] = p
-		}
-		p.Count += s.Count
-		p.Errors += s.Errors
-		p.ClientErrors += clientErrors
-		p.Statuses = append(p.Statuses, s)
-		return nil
-	})
-	return byPath, err
+// chosenPaths are the paths of PathErrors by their numbers.
+type chosenPaths struct {
+	numbers []int64
+	paths   map[int64]*core.PathErrors
 }
 
-// lastFailed reads the newest capture of a path that failed in these days; there is one.
+// worstPaths finds the paths where most went wrong, and counts their calls.
+func (d *CaptureDB) worstPaths(ctx context.Context, h handle, args []any, limit int) (chosenPaths, error) {
+	chosen := chosenPaths{paths: make(map[int64]*core.PathErrors)}
+	err := h.rows(ctx, `SELECT path, CAST(SUM(captures) AS BIGINT) AS called, CAST(SUM(errors) AS BIGINT) AS failed,
+		CAST(SUM(client_errors) AS BIGINT) AS refused FROM calls
+		WHERE source = `+ofSource+` AND day BETWEEN $3 AND $4 GROUP BY path HAVING SUM(errors) + SUM(client_errors) > 0
+		ORDER BY failed DESC, refused DESC, called DESC, path LIMIT $5 + 0`,
+		append(slices.Clone(args), limit), func(r row) error {
+			var no int64
+			p := &core.PathErrors{}
+			err := r.Scan(&no, &p.Count, &p.Errors, &p.ClientErrors)
+			chosen.numbers = append(chosen.numbers, no)
+			chosen.paths[no] = p
+			return err
+		})
+	return chosen, err
+}
+
+// statuses reads the statuses of the paths, of each one more than it may have, to see if there are more.
+func (d *CaptureDB) statuses(ctx context.Context, h handle, args []any, chosen chosenPaths) error {
+	e := d.base.engine
+	return h.rows(ctx, `SELECT path, method, status, called, failed FROM (
+		SELECT c.path, c.method, c.status, CAST(SUM(c.captures) AS BIGINT) AS called, CAST(SUM(c.errors) AS BIGINT) AS failed,
+		ROW_NUMBER() OVER (PARTITION BY c.path ORDER BY SUM(c.captures) DESC, c.method, c.status) AS place
+		`+callsOf(e, "$5")+` GROUP BY c.path, c.method, c.status) AS placed WHERE place <= $6 + 0 ORDER BY path, place`,
+		append(slices.Clone(args), e.numbers(chosen.numbers), core.MaxStatuses+1), func(r row) error {
+			var no int64
+			var s core.MethodStatus
+			err := r.Scan(&no, &s.Method, &s.StatusCode, &s.Count, &s.Errors)
+			if p := chosen.paths[no]; len(p.Statuses) < core.MaxStatuses {
+				p.Statuses = append(p.Statuses, s)
+			} else {
+				p.MoreStatuses = true
+			}
+			return err
+		})
+}
+
+// lastFailed reads the newest capture that failed in these days and is counted under a path; there is one.
 func lastFailed(ctx context.Context, h handle, path int64, days core.Days) (*core.Capture, error) {
 	var c *core.Capture
 	err := h.rows(ctx, "SELECT "+bareColumns+`, s.id FROM captures c JOIN paths p ON p.no = c.path JOIN sessions s ON s.no = c.session

@@ -53,7 +53,7 @@ func (k dayKey) compare(l dayKey) int {
 
 type dayTally struct {
 	outcomes
-	sessions                    int64 // already signed
+	sessions, paths             int64 // already signed
 	requestBytes, responseBytes int64
 	latency, maxLatency         float64
 	latencies                   []float64
@@ -88,8 +88,8 @@ func (t *tally) add(c *counted) {
 	key := dayKey{c.source, c.day}
 	d := t.day(key)
 	d.add(c.outcome)
-	d.requestBytes += c.requestBytes
-	d.responseBytes += c.responseBytes
+	d.requestBytes = addBytes(d.requestBytes, c.requestBytes)
+	d.responseBytes = addBytes(d.responseBytes, c.responseBytes)
 	d.latency += c.latency
 	d.maxLatency = max(d.maxLatency, c.latency)
 	d.latencies = append(d.latencies, c.latency)
@@ -103,12 +103,24 @@ func (t *tally) add(c *counted) {
 	o.add(c.outcome)
 }
 
+// addBytes adds to a sum of bytes, which ends at core.MaxSummedBytes: of two such sums, neither Go's addition
+// nor the database's overflows.
+func addBytes(sum, n int64) int64 {
+	return min(sum+min(max(n, 0), core.MaxSummedBytes), core.MaxSummedBytes)
+}
+
+// In daysEnd, 4611686018427387903 is core.MaxSummedBytes. A sum that was cut there becomes too small when
+// captures go, but never negative.
 const (
-	daysInto = "INSERT INTO days (source, day, captures, errors, client_errors, sessions, request_bytes, response_bytes, latency, max_latency)"
+	daysInto = "INSERT INTO days (source, day, captures, errors, client_errors, sessions, paths, request_bytes, response_bytes, latency, max_latency)"
 	daysEnd  = `ON CONFLICT (source, day) DO UPDATE SET
 		captures = days.captures + excluded.captures, errors = days.errors + excluded.errors,
 		client_errors = days.client_errors + excluded.client_errors, sessions = days.sessions + excluded.sessions,
-		request_bytes = days.request_bytes + excluded.request_bytes, response_bytes = days.response_bytes + excluded.response_bytes,
+		paths = days.paths + excluded.paths,
+		request_bytes = CASE WHEN days.request_bytes + excluded.request_bytes > 4611686018427387903 THEN 4611686018427387903
+			WHEN days.request_bytes + excluded.request_bytes < 0 THEN 0 ELSE days.request_bytes + excluded.request_bytes END,
+		response_bytes = CASE WHEN days.response_bytes + excluded.response_bytes > 4611686018427387903 THEN 4611686018427387903
+			WHEN days.response_bytes + excluded.response_bytes < 0 THEN 0 ELSE days.response_bytes + excluded.response_bytes END,
 		latency = days.latency + excluded.latency,
 		max_latency = CASE WHEN excluded.max_latency > days.max_latency THEN excluded.max_latency ELSE days.max_latency END`
 	callsInto = "INSERT INTO calls (source, day, path, method, status, captures, errors, client_errors)"
@@ -118,8 +130,8 @@ const (
 )
 
 var (
-	addDays   = rowsInsert{into: daysInto, columns: 10, end: daysEnd}
-	takeDays  = rowsInsert{into: daysInto, columns: 10, end: daysEnd + " RETURNING source, day, captures"}
+	addDays   = rowsInsert{into: daysInto, columns: 11, end: daysEnd}
+	takeDays  = rowsInsert{into: daysInto, columns: 11, end: daysEnd + " RETURNING source, day, captures"}
 	addCalls  = rowsInsert{into: callsInto, columns: 8, end: callsEnd}
 	takeCalls = rowsInsert{into: callsInto, columns: 8, end: callsEnd + " RETURNING source, day, path, method, status, captures"}
 )
@@ -170,10 +182,21 @@ func (t *tally) writeCalls(ctx context.Context, h handle) error {
 	if err != nil {
 		return err
 	}
-	for _, k := range empty {
+	slices.SortFunc(empty, callKey.compare) // a RETURNING clause promises no order
+	for i, k := range empty {
 		if _, err := h.change(ctx, "DELETE FROM calls WHERE source = $1 AND day = $2 AND path = $3 AND method = $4 AND status = $5",
 			[]any{k.source, int64(k.day), k.path, k.method, k.status}, nil); err != nil {
 			return err
+		}
+		if i+1 < len(empty) && empty[i+1].dayKey == k.dayKey && empty[i+1].path == k.path {
+			continue // the path is looked at after the last of its rows
+		}
+		left, err := found(ctx, h, callsOfPath, k.source, int64(k.day), k.path)
+		if err != nil {
+			return err
+		}
+		if !left {
+			t.day(k.dayKey).paths--
 		}
 	}
 	return nil
@@ -187,7 +210,7 @@ func (t *tally) writeDays(ctx context.Context, h handle) error {
 		if t.taking {
 			latency, highest = -latency, 0 // the highest of the others is not known: it stays
 		}
-		args = append(args, k.source, int64(k.day), t.signed(d.captures), t.signed(d.errors), t.signed(d.clientErrors), d.sessions,
+		args = append(args, k.source, int64(k.day), t.signed(d.captures), t.signed(d.errors), t.signed(d.clientErrors), d.sessions, d.paths,
 			t.signed(d.requestBytes), t.signed(d.responseBytes), latency, highest)
 	}
 	if !t.taking {

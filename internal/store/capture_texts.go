@@ -12,7 +12,8 @@ import (
 // varint and then its bytes; 0 is one that was not reported. Nil texts at the end are left out, and a
 // column without any text is NULL. Fields are only ever added at the end.
 
-// shortTexts are there in Bare captures too.
+// shortTexts are there in Bare captures too. A fifth follows where a capture is counted under
+// core.OtherPaths: its own path.
 func shortTexts(c *core.Capture) [4]*string {
 	return [4]*string{c.Error, c.RequestContentType, c.ResponseContentType, c.Host}
 }
@@ -79,9 +80,15 @@ func unpackTexts(packed []byte, into []**string) (size int, err error) {
 	return size, nil
 }
 
-// unpackShort undoes shortTexts.
+// unpackShort undoes shortTexts. The path is no text that counts for size.
 func unpackShort(packed []byte, c *core.Capture) (size int, err error) {
-	return unpackTexts(packed, []**string{&c.Error, &c.RequestContentType, &c.ResponseContentType, &c.Host})
+	var path *string
+	size, err = unpackTexts(packed, []**string{&c.Error, &c.RequestContentType, &c.ResponseContentType, &c.Host, &path})
+	if path != nil {
+		c.Path = *path
+		size -= len(*path)
+	}
+	return size, err
 }
 
 // unpackLong undoes longTexts.

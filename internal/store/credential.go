@@ -10,7 +10,7 @@ import (
 )
 
 const credentialColumns = `c.id, c.project_id, c.kind, c.prefix, c.hash, c.name, c.role, c.agent_id, c.created_by,
-	c.created_at, c.expires_at, c.revoked_at, c.last_used_at, c.ends_sessions`
+	c.created_at, c.expires_at, c.revoked_at, c.last_used_at, c.ends_sessions, c.environment_id`
 
 // credentialFields are the destinations of credentialColumns.
 func credentialFields(c *core.Credential) []any {
@@ -24,6 +24,7 @@ func credentialFields(c *core.Credential) []any {
 		timeColumn{&c.RevokedAt},
 		timeColumn{&c.LastUsedAt},
 		flagColumn{&c.EndsSessions},
+		idColumn[core.EnvironmentID]{&c.Environment},
 	}
 }
 
@@ -39,12 +40,12 @@ func (s *store) CreateCredential(ctx context.Context, c core.Credential) error {
 	return s.write(ctx, "create credential", func(h *txn) error {
 		return must(ctx, h, core.Errorf(core.Conflict, "prefix_taken", "a key with this prefix exists already"),
 			`INSERT INTO credentials (id, project_id, kind, prefix, hash, name, role, agent_id, created_by,
-				created_at, expires_at, revoked_at, last_used_at, ends_sessions)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING`,
+				created_at, expires_at, revoked_at, last_used_at, ends_sessions, environment_id)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`,
 			string(c.ID), string(c.Project), string(c.Kind), c.Prefix, c.Hash, pointed(c.Name), string(c.Role),
 			orNull(c.Agent), string(c.CreatedBy),
 			micros(c.CreatedAt), micros(c.ExpiresAt), micros(c.RevokedAt), micros(c.LastUsedAt),
-			flag(c.EndsSessions))
+			flag(c.EndsSessions), orNull(c.Environment))
 	})
 }
 
@@ -66,16 +67,17 @@ func (s *store) KeyState(ctx context.Context, prefix string, session core.Sessio
 	scan := func(r row) (core.KeyState, error) {
 		var k core.KeyState
 		err := r.Scan(append(credentialFields(&k.Credential), flagColumn{&k.ProjectActive}, flagColumn{&k.AgentActive},
-			idColumn[core.AgentID]{&k.SessionAgent}, flagColumn{&k.SessionOpen})...)
+			idColumn[core.AgentID]{&k.SessionAgent}, flagColumn{&k.SessionOpen}, flagColumn{&k.EnvironmentThere})...)
 		return k, err
 	}
 	return readOne(ctx, s, "credential", prefix,
-		"SELECT "+credentialColumns+", p.active, "+agentUsable+", s.agent_id, "+sessionOpen+`
+		"SELECT "+credentialColumns+", p.active, "+agentUsable+", s.agent_id, "+sessionOpen+`, CASE WHEN e.id IS NULL THEN 0 ELSE 1 END
 		FROM credentials c
 		JOIN projects p ON p.id = c.project_id
 		LEFT JOIN sessions s ON s.id = $2 AND s.project_id = c.project_id
 		LEFT JOIN agents a ON a.project_id = c.project_id AND a.id = COALESCE(c.agent_id, s.agent_id)
 		LEFT JOIN credentials o ON o.id = s.agent_key
+		LEFT JOIN environments e ON e.project_id = c.project_id AND e.id = c.environment_id
 		WHERE c.prefix = $1`, []any{prefix, string(session)}, scan)
 }
 
@@ -116,6 +118,13 @@ func (s *store) Credentials(ctx context.Context, project core.ProjectID, kind co
 	return readAll(ctx, s, "credentials",
 		"SELECT "+credentialColumns+" FROM credentials c WHERE "+q.conditions()+" ORDER BY c.created_at DESC, c.id DESC",
 		q.args, scanCredential)
+}
+
+// EnvironmentCredentials implements core.CredentialStore. An unknown environment has no keys.
+func (s *store) EnvironmentCredentials(ctx context.Context, project core.ProjectID, environment core.EnvironmentID) ([]core.Credential, error) {
+	return readAll(ctx, s, "environment credentials", "SELECT "+credentialColumns+` FROM credentials c
+		WHERE c.project_id = $1 AND c.environment_id = $2 AND c.environment_id IS NOT NULL ORDER BY c.created_at DESC, c.id DESC`,
+		[]any{string(project), string(environment)}, scanCredential)
 }
 
 // AgentCredentials implements core.CredentialStore. Agents without a key are not in the map.

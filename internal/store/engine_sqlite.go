@@ -126,6 +126,7 @@ func (e *sqliteEngine) read(ctx context.Context, fn func(handle) error) error {
 			return fmt.Errorf("store: open a reading connection: %w", err)
 		}
 		lane = newPrepared(conn, &e.stats.statements)
+		lane.reads = true
 	}
 	return fn(lane)
 }

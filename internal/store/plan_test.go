@@ -116,7 +116,13 @@ func countPlaceholders(text string) int {
 func callEverything(ctx context.Context, s core.Store) {
 	callProjectMethods(ctx, s)
 	callSessionMethods(ctx, s)
+	callMemoryMethods(ctx, s)
 	callLists(ctx, s)
+	callWorkMethods(ctx, s)
+	callVaultMethods(ctx, s)
+	callDeploymentMethods(ctx, s)
+	callFileMethods(ctx, s)
+	callSkillMethods(ctx, s)
 	_ = s.DeleteEnvironment(ctx, "p", "e")
 	_ = s.DeleteSession(ctx, "p", "s")
 }
@@ -166,6 +172,44 @@ func callProjectMethods(ctx context.Context, s core.Store) {
 	_ = s.UpdateEnvironment(ctx, core.Environment{Project: "p", ID: "e"})
 }
 
+func callMemoryMethods(ctx context.Context, s core.Store) {
+	now := time.Now()
+	key := &core.PageKey{CreatedAt: now, ID: "x"}
+	_ = s.CreateMemoryStore(ctx, core.MemoryStore{Project: "p", ID: "ms"})
+	_, _ = s.MemoryStore(ctx, "p", "ms")
+	_ = s.UpdateMemoryStore(ctx, core.MemoryStore{Project: "p", ID: "ms"})
+	_ = s.WriteMemory(ctx, core.Memory{Project: "p", Store: "ms", ID: "m", Path: "/m", Number: 1, Version: "v1"}, core.Actor{})
+	_ = s.WriteMemory(ctx, core.Memory{Project: "p", Store: "ms", ID: "m", Path: "/n", Number: 2, Version: "v2"}, core.Actor{})
+	_, _ = s.Memory(ctx, "p", "ms", "m")
+	_, _ = s.MemoryAt(ctx, "p", "ms", "/m")
+	_, _ = s.MemoryBlocking(ctx, "p", "ms", "/m/n", "")
+	_, _ = s.MemoryVersion(ctx, "p", "ms", "v1")
+	_ = s.RedactMemoryVersion(ctx, "p", "ms", "v1", core.Actor{}, now)
+	for _, contents := range []bool{false, true} {
+		for _, q := range []core.MemoryPage{{}, {Prefix: "/m/"}, {Prefix: "/m/", From: "/m/n"}, {Before: "/m"}} {
+			q.Limit, q.Contents = 1, contents
+			_, _ = s.Memories(ctx, "p", "ms", q)
+		}
+		for _, q := range []core.MemoryVersionPage{
+			{},
+			{After: key},
+			{Before: key},
+			{Memory: "m"},
+			{Memory: "m", After: key},
+			{By: core.Actor{Kind: "k", ID: "i"}},
+			{Memory: "m", By: core.Actor{Kind: "k", ID: "i"}, Operation: core.MemoryCreated, CreatedFrom: now, CreatedTo: now, Before: key},
+		} {
+			q.Limit, q.Contents = 1, contents
+			_, _ = s.MemoryVersions(ctx, "p", "ms", q)
+		}
+	}
+	_, _ = s.MemoryStores(ctx, "p", core.MemoryStorePage{Limit: 1})
+	_, _ = s.MemoryStores(ctx, "p", core.MemoryStorePage{Limit: 1, After: key, IncludeArchived: true, CreatedFrom: now, CreatedTo: now})
+	_, _ = s.MemoryStores(ctx, "p", core.MemoryStorePage{Limit: 1, Before: key})
+	_ = s.DeleteMemory(ctx, core.Memory{Project: "p", Store: "ms", ID: "m", Path: "/n", Number: 3, Version: "v3"}, core.Actor{})
+	_ = s.DeleteMemoryStore(ctx, "p", "ms")
+}
+
 func callSessionMethods(ctx context.Context, s core.Store) {
 	now := time.Now()
 	_ = s.CreateSession(ctx, core.Session{Project: "p", ID: "s", Origin: core.OriginManaged, Agent: "a", Environment: "e", Snapshot: &core.AgentSpec{}})
@@ -207,6 +251,7 @@ func callLists(ctx context.Context, s core.Store) {
 				_, _ = s.Agents(ctx, "p", core.AgentPage{Limit: 1, After: after, Before: before, Ascending: ascending})
 				_, _ = s.Sessions(ctx, "p", core.SessionPage{Limit: 1, After: after, Before: before, Ascending: ascending})
 				_, _ = s.Sessions(ctx, "p", core.SessionPage{Limit: 1, After: after, Before: before, Ascending: ascending, Agent: "a"})
+				_, _ = s.Sessions(ctx, "p", core.SessionPage{Limit: 1, After: after, Before: before, Ascending: ascending, Deployment: "d"})
 			}
 		}
 	}
@@ -217,4 +262,116 @@ func callLists(ctx context.Context, s core.Store) {
 		Limit: 1, AgentVersion: 1, Origin: core.OriginManaged, Statuses: []core.SessionStatus{core.StatusIdle},
 		CreatedFrom: now, CreatedTo: now, CreatedAfter: now, CreatedBefore: now,
 	})
+}
+
+func callVaultMethods(ctx context.Context, s core.Store) {
+	now := time.Now()
+	key := &core.PageKey{CreatedAt: now, ID: "x"}
+	_ = s.CreateVault(ctx, core.Vault{Project: "p", ID: "v"})
+	_, _ = s.Vault(ctx, "p", "v")
+	_ = s.UpdateVault(ctx, core.Vault{Project: "p", ID: "v"})
+	_ = s.CreateSecret(ctx, core.Secret{Project: "p", Vault: "v", ID: "x"})
+	_ = s.CreateSecret(ctx, core.Secret{Project: "p", Vault: "v", ID: "x"})
+	_, _ = s.Secret(ctx, "p", "v", "x")
+	_ = s.UpdateSecret(ctx, core.Secret{Project: "p", Vault: "v", ID: "x"})
+	_, _ = s.CountSecrets(ctx, "p", "v")
+	for _, page := range []core.VaultPage{{}, {IncludeArchived: true}, {After: key}, {Before: key}} {
+		page.Limit = 1
+		_, _ = s.Vaults(ctx, "p", page)
+		_, _ = s.Secrets(ctx, "p", "v", page)
+	}
+	_, _ = s.TargetSecrets(ctx, "p", []core.VaultID{"v"}, "t")
+	_, _ = s.KindSecrets(ctx, "p", []core.VaultID{"v"}, core.SecretVariable)
+	_, _ = s.LeaseRefresh(ctx, "p", "v", "x", now, now)
+	_ = s.EndRefresh(ctx, "p", "v", "x", now)
+	_, _ = s.ArchiveSecrets(ctx, "p", "v", now)
+	_ = s.DeleteSecret(ctx, "p", "v", "x")
+	_ = s.DeleteVault(ctx, "p", "v")
+}
+
+func callFileMethods(ctx context.Context, s core.Store) {
+	now := time.Now()
+	key := &core.PageKey{CreatedAt: now, ID: "x"}
+	_ = s.AddStray(ctx, core.Stray{Project: "p", Key: "b", DueAt: now.Add(time.Hour)})
+	_, _ = s.Stray(ctx, "p", "b")
+	_ = s.AddStray(ctx, core.Stray{Project: "p", Key: "due", DueAt: now})
+	_, _ = s.ClaimStrays(ctx, now, 1)
+	_ = s.CreateFile(ctx, core.File{Project: "p", ID: "f", Blob: core.Blob{Key: "b"}, CreatedAt: now, ExpiresAt: now})
+	_, _ = s.File(ctx, "p", "f")
+	_, _ = s.FilesByID(ctx, "p", []core.FileID{"f"})
+	for _, page := range []core.FilePage{{}, {After: key}, {Before: key}, {Session: "s"}, {Session: "s", After: key, Now: now}, {Before: key, Now: now}} {
+		page.Limit = 1
+		_, _ = s.Files(ctx, "p", page)
+	}
+	_, _ = s.ExpireFiles(ctx, now, 1)
+	_ = s.DeleteFile(ctx, "p", "f", now)
+	_ = s.DropStray(ctx, "p", "b")
+}
+
+func callSkillMethods(ctx context.Context, s core.Store) {
+	now := time.Now()
+	key := &core.PageKey{CreatedAt: now, ID: "x"}
+	_ = s.CreateSkill(ctx, core.Skill{Project: "p", ID: "k"})
+	_, _ = s.Skill(ctx, "p", "k")
+	_ = s.UpdateSkill(ctx, core.Skill{Project: "p", ID: "k"})
+	for _, page := range []core.SkillPage{{}, {After: key}, {Before: key}, {TitlePrefix: "t"}, {TitlePrefix: "t", Before: key}} {
+		page.Limit = 1
+		_, _ = s.Skills(ctx, "p", page)
+	}
+	_ = s.AddStray(ctx, core.Stray{Project: "p", Key: "c", DueAt: now.Add(time.Hour)})
+	_ = s.CreateSkillVersion(ctx, core.SkillVersion{Project: "p", Skill: "k", ID: "kv", Number: 1, Blob: core.Blob{Key: "c"}, CreatedAt: now})
+	_, _ = s.SkillVersion(ctx, "p", "k", 1)
+	_, _ = s.SkillVersionByID(ctx, "p", "k", "kv")
+	for _, page := range []core.SkillVersionPage{{}, {Below: 2}, {Above: 2}} {
+		page.Limit = 1
+		_, _ = s.SkillVersions(ctx, "p", "k", page)
+	}
+	_ = s.DeleteSkillVersion(ctx, "p", "k", 1, now)
+	_ = s.DeleteSkill(ctx, "p", "k", now)
+}
+
+func callWorkMethods(ctx context.Context, s core.Store) {
+	now := time.Now()
+	key := &core.PageKey{CreatedAt: now, ID: "x"}
+	_, _ = s.QueueWork(ctx, core.Work{Project: "p", Environment: "e", ID: "w", Session: "s", State: core.WorkQueued})
+	_, _ = s.QueueWork(ctx, core.Work{Project: "p", Environment: "e", ID: "w", Session: "s", State: core.WorkQueued})
+	_, _ = s.Work(ctx, "p", "e", "w")
+	_, _ = s.WorkByID(ctx, "p", "w")
+	_, _ = s.LiveWork(ctx, "p", "s")
+	_, _ = s.WorkWaits(ctx, "p", "e", now, now)
+	_, _ = s.OfferWork(ctx, "p", "e", now, now)
+	_ = s.UpdateWork(ctx, core.Work{Project: "p", Environment: "e", ID: "w", State: core.WorkActive, LeaseUntil: now})
+	for _, page := range []core.WorkPage{{}, {After: key}, {Before: key}} {
+		page.Limit = 1
+		_, _ = s.Works(ctx, "p", "e", page)
+	}
+	_, _ = s.LostWork(ctx, now, 1)
+	_ = s.SawWorker(ctx, "p", "e", "k", now)
+	_, _ = s.CountWork(ctx, "p", "e", now)
+	_, _ = s.ForgetWorkers(ctx, now)
+	_, _ = s.EnvironmentCredentials(ctx, "p", "e")
+}
+
+func callDeploymentMethods(ctx context.Context, s core.Store) {
+	now := time.Now()
+	key := &core.PageKey{CreatedAt: now, ID: "x"}
+	yes := true
+	_ = s.CreateDeployment(ctx, core.Deployment{Project: "p", ID: "d", Agent: "a"})
+	_, _ = s.Deployment(ctx, "p", "d")
+	_ = s.UpdateDeployment(ctx, core.Deployment{Project: "p", ID: "d", Agent: "a"})
+	_, _ = s.CountScheduled(ctx, "p")
+	_, _ = s.DueDeployments(ctx, now, 1)
+	_ = s.CreateDeploymentRun(ctx, core.DeploymentRun{Project: "p", ID: "r", Deployment: "d"})
+	_, _ = s.DeploymentRun(ctx, "p", "r")
+	for _, keys := range [][2]*core.PageKey{{}, {key, nil}, {nil, key}} {
+		for _, agent := range []core.AgentID{"", "a"} {
+			_, _ = s.Deployments(ctx, "p", core.DeploymentPage{Limit: 1, After: keys[0], Before: keys[1], Agent: agent})
+		}
+		for _, of := range []core.DeploymentID{"", "d"} {
+			_, _ = s.DeploymentRuns(ctx, "p", core.DeploymentRunPage{Limit: 1, After: keys[0], Before: keys[1], Deployment: of})
+		}
+	}
+	_, _ = s.Deployments(ctx, "p", core.DeploymentPage{Limit: 1, Paused: &yes, CreatedFrom: now, CreatedTo: now, IncludeArchived: true})
+	_, _ = s.DeploymentRuns(ctx, "p", core.DeploymentRunPage{Limit: 1, Trigger: core.TriggerManual, Failed: &yes, CreatedFrom: now, CreatedTo: now})
+	_, _ = s.ArchiveDeployments(ctx, "p", "a", now)
 }

@@ -12,12 +12,16 @@ import (
 const maxPrepared = 512
 
 // prepared is one connection with the statements that it has prepared. It is used by one goroutine at
-// a time. Statements run to their end even if ctx ends meanwhile: on SQLite, interrupting one would
-// undo the whole transaction, and with it the work of others in the same group.
+// a time. On the connection that writes, statements run to their end even if ctx ends meanwhile: on
+// SQLite, interrupting one would undo the whole transaction, and with it the work of others in the same
+// group.
 type prepared struct {
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt
 	count      *atomic.Int64 // statements run, for Stats
+	// reads says that the connection only reads: its statements stop when ctx ends, since nobody else's
+	// work is lost, and the next who reads needs the processor and the connection.
+	reads bool
 }
 
 func newPrepared(conn *sql.Conn, count *atomic.Int64) *prepared {
@@ -66,10 +70,12 @@ func (p *prepared) do(ctx context.Context, query string) error {
 
 func (p *prepared) rows(ctx context.Context, query string, args []any, scan func(row) error) error {
 	p.count.Add(1)
-	ctx = context.WithoutCancel(ctx)
-	st, err := p.statement(ctx, query)
+	st, err := p.statement(context.WithoutCancel(ctx), query)
 	if err != nil {
 		return err
+	}
+	if !p.reads {
+		ctx = context.WithoutCancel(ctx)
 	}
 	rows, err := st.QueryContext(ctx, args...)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 
 // sessionQuery selects sessions with their frozen definition; the conditions follow.
 const sessionQuery = `SELECT s.id, s.project_id, s.origin, s.agent_id, s.agent_version, n.spec, s.environment_id,
-	s.agent_key, s.title, s.metadata, s.env_vars, s.meta, s.vault_ids, s.status, s.stop_reason, s.usage,
+	s.agent_key, s.title, s.metadata, s.env_vars, s.meta, s.vault_ids, s.deployment_id, s.status, s.stop_reason, s.usage,
 	s.last_seq, s.created_at, s.updated_at, s.archived_at
 	FROM sessions s LEFT JOIN session_snapshots n ON n.session_id = s.id `
 
@@ -18,7 +18,7 @@ func scanSession(r row) (core.Session, error) {
 	err := r.Scan((*string)(&s.ID), (*string)(&s.Project), (*string)(&s.Origin), idColumn[core.AgentID]{&s.Agent},
 		&s.AgentVersion, jsonColumn{&s.Snapshot}, idColumn[core.EnvironmentID]{&s.Environment}, (*string)(&s.AgentKey),
 		&s.Title, jsonColumn{&s.Metadata}, jsonColumn{&s.EnvVars}, rawColumn{(*[]byte)(&s.Meta)}, jsonColumn{&s.VaultIDs},
-		(*string)(&s.Status), jsonColumn{&s.StopReason}, jsonColumn{&s.Usage}, &s.LastSeq,
+		idColumn[core.DeploymentID]{&s.Deployment}, (*string)(&s.Status), jsonColumn{&s.StopReason}, jsonColumn{&s.Usage}, &s.LastSeq,
 		timeColumn{&s.CreatedAt}, timeColumn{&s.UpdatedAt}, timeColumn{&s.ArchivedAt})
 	return s, err
 }
@@ -74,12 +74,12 @@ func (s *store) CreateSession(ctx context.Context, n core.Session) error {
 	return s.write(ctx, "create session", func(h *txn) error {
 		err := must(ctx, h, core.Errorf(core.Conflict, "session_already_exists", "a session with this id exists already"),
 			`INSERT INTO sessions (id, project_id, origin, agent_id, agent_version, environment_id, agent_key, title,
-				metadata, env_vars, meta, vault_ids, status, stop_reason, usage, last_seq, created_at, updated_at, archived_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, $16, $17, $18)
+				metadata, env_vars, meta, vault_ids, status, stop_reason, usage, last_seq, created_at, updated_at, archived_at, deployment_id)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, $16, $17, $18, $19)
 			ON CONFLICT DO NOTHING`,
 			string(n.ID), string(n.Project), string(n.Origin), orNull(n.Agent), n.AgentVersion, orNull(n.Environment),
 			string(n.AgentKey), pointed(n.Title), j.metadata, j.envVars, j.meta, j.vaultIDs, string(n.Status),
-			j.stopReason, j.usage, micros(n.CreatedAt), micros(n.UpdatedAt), micros(n.ArchivedAt))
+			j.stopReason, j.usage, micros(n.CreatedAt), micros(n.UpdatedAt), micros(n.ArchivedAt), orNull(n.Deployment))
 		if err != nil {
 			return err
 		}
@@ -177,6 +177,9 @@ func (s *store) Sessions(ctx context.Context, project core.ProjectID, page core.
 	}
 	if page.AgentVersion != 0 {
 		q.and("s.agent_version = %s", page.AgentVersion)
+	}
+	if page.Deployment != "" {
+		q.and("s.deployment_id = %s", string(page.Deployment))
 	}
 	if page.Origin != "" {
 		q.and("s.origin = %s", string(page.Origin))

@@ -179,6 +179,9 @@ func (m *captureModel) pathErrors(project core.ProjectID, agent core.AgentID, da
 		slices.SortFunc(p.Statuses, func(a, b core.MethodStatus) int {
 			return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Method, b.Method), cmp.Compare(a.StatusCode, b.StatusCode))
 		})
+		if p.MoreStatuses = len(p.Statuses) > core.MaxStatuses; p.MoreStatuses {
+			p.Statuses = p.Statuses[:core.MaxStatuses]
+		}
 		if p.Errors+p.ClientErrors > 0 {
 			list = append(list, *p)
 		}

@@ -13,11 +13,22 @@ type tenants struct {
 	mine        core.ProjectID
 	agent       core.Agent
 	environment core.Environment
+	store       core.MemoryStore
+	memory      core.Memory
 	session     core.Session
 	event       core.Event
 	key         core.Credential
 	invitation  core.Invitation
 	member      core.UserID
+	vault       core.Vault
+	deployment  core.Deployment
+	run         core.DeploymentRun
+	secret      core.Secret
+	stray       core.Stray
+	file        core.File
+	skill       core.Skill
+	version     core.SkillVersion
+	work        core.Work
 }
 
 // foreign tries to reach another project's things. Every method that takes a project, or a thing that
@@ -129,6 +140,251 @@ var foreign = map[string][]struct {
 		list, err := s.Environments(b.ctx, w.mine, core.EnvironmentPage{Limit: 10, IncludeArchived: true})
 		return nothing(len(list), err)
 	}, core.Internal}},
+	"CreateVault": {{"under their vault's id", own(func(b *bundle, s core.Store, w tenants) error { return s.CreateVault(b.ctx, w.asMine().vault) }), core.Internal}},
+	"Vault": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.Vault(b.ctx, w.mine, w.vault.ID)
+		return err
+	}, core.NotFound}},
+	"UpdateVault": {{"theirs", func(b *bundle, s core.Store, w tenants) error { return s.UpdateVault(b.ctx, w.asMine().vault) }, core.NotFound}},
+	"DeleteVault": {{"theirs", func(b *bundle, s core.Store, w tenants) error { return s.DeleteVault(b.ctx, w.mine, w.vault.ID) }, core.NotFound}},
+	"Vaults": {{"all", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.Vaults(b.ctx, w.mine, core.VaultPage{Limit: 10, IncludeArchived: true})
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"CreateSecret": {{"in their vault", func(b *bundle, s core.Store, w tenants) error {
+		n := b.newSecret(w.vault)
+		n.Project = w.mine
+		return s.CreateSecret(b.ctx, n)
+	}, core.NotFound}},
+	"Secret": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.Secret(b.ctx, w.mine, w.vault.ID, w.secret.ID)
+		return err
+	}, core.NotFound}},
+	"UpdateSecret": {{"theirs", func(b *bundle, s core.Store, w tenants) error { return s.UpdateSecret(b.ctx, w.asMine().secret) }, core.NotFound}},
+	"DeleteSecret": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.DeleteSecret(b.ctx, w.mine, w.vault.ID, w.secret.ID)
+	}, core.NotFound}},
+	"Secrets": {{"of their vault", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.Secrets(b.ctx, w.mine, w.vault.ID, core.VaultPage{Limit: 10, IncludeArchived: true})
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"CountSecrets": {{"of their vault", func(b *bundle, s core.Store, w tenants) error {
+		return nothing(s.CountSecrets(b.ctx, w.mine, w.vault.ID))
+	}, core.Internal}},
+	"ArchiveSecrets": {{"of their vault", func(b *bundle, s core.Store, w tenants) error {
+		return nothing(s.ArchiveSecrets(b.ctx, w.mine, w.vault.ID, at(1)))
+	}, core.Internal}},
+	"TargetSecrets": {{"of their vault", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.TargetSecrets(b.ctx, w.mine, []core.VaultID{w.vault.ID}, w.secret.Target)
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"KindSecrets": {{"of their vault", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.KindSecrets(b.ctx, w.mine, []core.VaultID{w.vault.ID}, w.secret.Kind)
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"LeaseRefresh": {{"of theirs", func(b *bundle, s core.Store, w tenants) error {
+		taken, err := s.LeaseRefresh(b.ctx, w.mine, w.vault.ID, w.secret.ID, at(1), at(2))
+		return nothing(map[bool]int{true: 1}[taken], err)
+	}, core.Internal}},
+	"EndRefresh": {{"of theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.EndRefresh(b.ctx, w.mine, w.vault.ID, w.secret.ID, w.secret.RefreshUntil)
+	}, core.Internal}},
+	"CreateDeployment": {{"of their agent", func(b *bundle, s core.Store, w tenants) error {
+		d := w.asMine().deployment
+		d.ID = "d"
+		return s.CreateDeployment(b.ctx, d)
+	}, core.NotFound}},
+	"Deployment": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.Deployment(b.ctx, w.mine, w.deployment.ID)
+		return err
+	}, core.NotFound}},
+	"UpdateDeployment": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.UpdateDeployment(b.ctx, w.asMine().deployment)
+	}, core.NotFound}},
+	"Deployments": {{"all", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.Deployments(b.ctx, w.mine, core.DeploymentPage{Limit: 10, IncludeArchived: true})
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"CountScheduled": {{"all", func(b *bundle, s core.Store, w tenants) error { return nothing(s.CountScheduled(b.ctx, w.mine)) }, core.Internal}},
+	"ArchiveDeployments": {{"of their agent", func(b *bundle, s core.Store, w tenants) error {
+		return nothing(s.ArchiveDeployments(b.ctx, w.mine, w.agent.ID, at(1)))
+	}, core.Internal}},
+	"CreateDeploymentRun": {{"of their deployment", func(b *bundle, s core.Store, w tenants) error {
+		r := w.asMine().run
+		r.ID = "r"
+		return s.CreateDeploymentRun(b.ctx, r)
+	}, core.NotFound}},
+	"DeploymentRun": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.DeploymentRun(b.ctx, w.mine, w.run.ID)
+		return err
+	}, core.NotFound}},
+	"DeploymentRuns": {{"of their deployment", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.DeploymentRuns(b.ctx, w.mine, core.DeploymentRunPage{Limit: 10, Deployment: w.deployment.ID})
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"CreateMemoryStore": {{"under their store's id", own(func(b *bundle, s core.Store, w tenants) error {
+		return s.CreateMemoryStore(b.ctx, w.asMine().store)
+	}), core.Internal}},
+	"MemoryStore": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.MemoryStore(b.ctx, w.mine, w.store.ID)
+		return err
+	}, core.NotFound}},
+	"UpdateMemoryStore": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.UpdateMemoryStore(b.ctx, w.asMine().store)
+	}, core.NotFound}},
+	"DeleteMemoryStore": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.DeleteMemoryStore(b.ctx, w.mine, w.store.ID)
+	}, core.NotFound}},
+	"MemoryStores": {{"all", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.MemoryStores(b.ctx, w.mine, core.MemoryStorePage{Limit: 10, IncludeArchived: true})
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"Memory": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.Memory(b.ctx, w.mine, w.store.ID, w.memory.ID)
+		return err
+	}, core.NotFound}},
+	"MemoryAt": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.MemoryAt(b.ctx, w.mine, w.store.ID, w.memory.Path)
+		return err
+	}, core.NotFound}},
+	"MemoryBlocking": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.MemoryBlocking(b.ctx, w.mine, w.store.ID, w.memory.Path, "")
+		return err
+	}, core.NotFound}},
+	"Memories": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.Memories(b.ctx, w.mine, w.store.ID, core.MemoryPage{Limit: 10, Contents: true})
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"WriteMemory": {
+		{"a new one in their store", func(b *bundle, s core.Store, w tenants) error {
+			m := w.asMine().memory
+			m.ID, m.Path, m.Version = "m", "/new", "v"
+			return s.WriteMemory(b.ctx, m, writer)
+		}, core.NotFound},
+		{"theirs", func(b *bundle, s core.Store, w tenants) error {
+			return s.WriteMemory(b.ctx, b.next(w.asMine().memory, "/taken", "over"), writer)
+		}, core.NotFound},
+	},
+	"DeleteMemory": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.DeleteMemory(b.ctx, b.next(w.asMine().memory, "/a", ""), writer)
+	}, core.NotFound}},
+	"MemoryVersion": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.MemoryVersion(b.ctx, w.mine, w.store.ID, w.memory.Version)
+		return err
+	}, core.NotFound}},
+	"MemoryVersions": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.MemoryVersions(b.ctx, w.mine, w.store.ID, core.MemoryVersionPage{Limit: 10})
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"RedactMemoryVersion": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.RedactMemoryVersion(b.ctx, w.mine, w.store.ID, w.memory.Version, writer, at(1))
+	}, core.NotFound}},
+	"AddStray": {{"under their key", own(func(b *bundle, s core.Store, w tenants) error { return s.AddStray(b.ctx, w.asMine().stray) }), core.Internal}},
+	"Stray": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.Stray(b.ctx, w.mine, w.stray.Key)
+		return err
+	}, core.NotFound}},
+	"DropStray": {{"theirs", func(b *bundle, s core.Store, w tenants) error { return s.DropStray(b.ctx, w.mine, w.stray.Key) }, core.Internal}},
+	"CreateFile": {{"of their stray", func(b *bundle, s core.Store, w tenants) error {
+		f := w.asMine().file
+		f.Key = w.stray.Key
+		return s.CreateFile(b.ctx, f)
+	}, core.NotFound}},
+	"File": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.File(b.ctx, w.mine, w.file.ID)
+		return err
+	}, core.NotFound}},
+	"Files": {{"all", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.Files(b.ctx, w.mine, core.FilePage{Limit: 10})
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"FilesByID": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.FilesByID(b.ctx, w.mine, []core.FileID{w.file.ID})
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"DeleteFile": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.DeleteFile(b.ctx, w.mine, w.file.ID, at(1))
+	}, core.NotFound}},
+	"CreateSkill": {{"under their skill's id", own(func(b *bundle, s core.Store, w tenants) error { return s.CreateSkill(b.ctx, w.asMine().skill) }), core.Internal}},
+	"Skill": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.Skill(b.ctx, w.mine, w.skill.ID)
+		return err
+	}, core.NotFound}},
+	"UpdateSkill": {{"theirs", func(b *bundle, s core.Store, w tenants) error { return s.UpdateSkill(b.ctx, w.asMine().skill) }, core.NotFound}},
+	"DeleteSkill": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.DeleteSkill(b.ctx, w.mine, w.skill.ID, at(1))
+	}, core.NotFound}},
+	"Skills": {{"all", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.Skills(b.ctx, w.mine, core.SkillPage{Limit: 10})
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"CreateSkillVersion": {{"of their skill", func(b *bundle, s core.Store, w tenants) error {
+		v := w.asMine().version
+		v.ID, v.Number, v.Key = "v", 99, w.stray.Key
+		return s.CreateSkillVersion(b.ctx, v)
+	}, core.NotFound}},
+	"SkillVersion": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.SkillVersion(b.ctx, w.mine, w.skill.ID, w.version.Number)
+		return err
+	}, core.NotFound}},
+	"SkillVersionByID": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.SkillVersionByID(b.ctx, w.mine, w.skill.ID, w.version.ID)
+		return err
+	}, core.NotFound}},
+	"SkillVersions": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.SkillVersions(b.ctx, w.mine, w.skill.ID, core.SkillVersionPage{Limit: 10})
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"DeleteSkillVersion": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.DeleteSkillVersion(b.ctx, w.mine, w.skill.ID, w.version.Number, at(1))
+	}, core.NotFound}},
+	"EnvironmentCredentials": {{"of their environment", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.EnvironmentCredentials(b.ctx, w.mine, w.environment.ID)
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"QueueWork": {
+		{"in their environment", func(b *bundle, s core.Store, w tenants) error {
+			n := b.newWork(core.Session{Project: w.mine, Environment: w.environment.ID, ID: w.session.ID})
+			news, err := s.QueueWork(b.ctx, n)
+			return nothing(map[bool]int{true: 1}[news], err)
+		}, core.Internal},
+	},
+	"Work": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.Work(b.ctx, w.mine, w.environment.ID, w.work.ID)
+		return err
+	}, core.NotFound}},
+	"WorkByID": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.WorkByID(b.ctx, w.mine, w.work.ID)
+		return err
+	}, core.NotFound}},
+	"LiveWork": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.LiveWork(b.ctx, w.mine, w.session.ID)
+		return err
+	}, core.NotFound}},
+	"UpdateWork": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		n := w.work
+		n.Project, n.State = w.mine, core.WorkStopped
+		return s.UpdateWork(b.ctx, n)
+	}, core.NotFound}},
+	"Works": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.Works(b.ctx, w.mine, w.environment.ID, core.WorkPage{Limit: 10})
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"WorkWaits": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		waits, err := s.WorkWaits(b.ctx, w.mine, w.environment.ID, at(1000), at(1000))
+		return nothing(map[bool]int{true: 1}[waits], err)
+	}, core.Internal}},
+	"OfferWork": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.OfferWork(b.ctx, w.mine, w.environment.ID, at(1000), at(1000))
+		return err
+	}, core.NotFound}},
+	"CountWork": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		c, err := s.CountWork(b.ctx, w.mine, w.environment.ID, at(0))
+		return nothing(c.Depth+c.Pending+c.Workers, err)
+	}, core.Internal}},
+	"SawWorker": {{"in their environment", func(b *bundle, s core.Store, w tenants) error {
+		return s.SawWorker(b.ctx, w.mine, w.environment.ID, "worker", at(1))
+	}, core.NotFound}},
 	"Session": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
 		_, err := s.Session(b.ctx, w.mine, w.session.ID)
 		return err
@@ -238,7 +494,13 @@ func own(try func(b *bundle, s core.Store, w tenants) error) func(b *bundle, s c
 // asMine returns their things under my project's name, to be passed to methods that take a whole thing.
 func (w tenants) asMine() tenants {
 	w.agent.Project, w.environment.Project, w.session.Project, w.invitation.Project = w.mine, w.mine, w.mine, w.mine
+	w.store.Project, w.memory.Project, w.store.Name = w.mine, w.mine, "taken over"
 	w.invitation.RevokedAt = at(1)
+	w.vault.Project, w.secret.Project = w.mine, w.mine
+	w.deployment.Project, w.run.Project, w.deployment.Name = w.mine, w.mine, "taken over"
+	w.stray.Project, w.file.Project, w.skill.Project, w.version.Project = w.mine, w.mine, w.mine, w.mine
+	w.skill.Mark = 99
+	w.vault.Name, w.secret.Sealed = "taken over", []byte("taken over")
 	w.agent.Name, w.environment.Name, w.session.Status = "taken over", "taken over", core.StatusTerminated
 	return w
 }
@@ -260,7 +522,23 @@ func (b *bundle) twoTenants(t *testing.T) tenants {
 	need(t, err)
 	w.event = events[0]
 	w.key = b.key(t, theirs, agentKey(w.agent.ID))
+	w.work = b.newWork(w.session)
+	b.queue(t, w.work, true)
 	w.invitation = b.invitation(t, theirs)
+	w.store = b.memoryStore(t, theirs)
+	w.memory = b.memory(t, w.store, "/a/b", "theirs")
+	w.vault = b.vault(t, theirs)
+	w.secret = b.secret(t, w.vault)
+	leased, err := b.LeaseRefresh(b.ctx, theirs, w.vault.ID, w.secret.ID, at(1), at(2000))
+	need(t, err)
+	same(t, "refresh is leased", leased, true)
+	w.secret.RefreshUntil = kept(at(2000))
+	w.deployment = b.deployment(t, theirs, due(1), func(d *core.Deployment) { d.Agent = w.agent.ID })
+	w.run = b.deploymentRun(t, w.deployment)
+	w.stray = b.stray(t, theirs)
+	w.file = b.file(t, theirs)
+	w.skill = b.skill(t, theirs)
+	w.version = b.skillVersion(t, w.skill)
 	need(t, b.PutMembership(b.ctx, core.Membership{Project: theirs, User: w.member, Role: core.RoleAdmin}))
 	b.owe(t, w.session, "n1", 1)
 	b.reserve(t, record(theirs, "theirs", 1, 100), 1)
@@ -333,6 +611,13 @@ func (b *bundle) untouched(t *testing.T, w tenants) {
 	same(t, "environment", environment, w.environment)
 	session, err := b.Session(b.ctx, theirs, w.session.ID)
 	need(t, err)
+	store, err := b.MemoryStore(b.ctx, theirs, w.store.ID)
+	need(t, err)
+	w.store.Entries, w.store.Bytes = 1, w.memory.Bytes
+	same(t, "memory store", store, w.store)
+	memory, err := b.Memory(b.ctx, theirs, w.store.ID, w.memory.ID)
+	need(t, err)
+	same(t, "memory", memory, w.memory)
 	want := w.session
 	want.LastSeq = 1
 	same(t, "session", session, want)
@@ -345,6 +630,33 @@ func (b *bundle) untouched(t *testing.T, w tenants) {
 	invitation, err := b.Invitation(b.ctx, theirs, w.invitation.ID)
 	need(t, err)
 	same(t, "invitation", invitation, w.invitation)
+	vault, err := b.Vault(b.ctx, theirs, w.vault.ID)
+	need(t, err)
+	same(t, "vault", vault, w.vault)
+	secret, err := b.Secret(b.ctx, theirs, w.vault.ID, w.secret.ID)
+	need(t, err)
+	same(t, "secret", secret, w.secret)
+	deployment, err := b.Deployment(b.ctx, theirs, w.deployment.ID)
+	need(t, err)
+	same(t, "deployment", deployment, w.deployment)
+	run, err := b.DeploymentRun(b.ctx, theirs, w.run.ID)
+	need(t, err)
+	same(t, "run", run, w.run)
+	stray, err := b.Stray(b.ctx, theirs, w.stray.Key)
+	need(t, err)
+	same(t, "stray", stray, w.stray)
+	file, err := b.File(b.ctx, theirs, w.file.ID)
+	need(t, err)
+	same(t, "file", file, w.file)
+	skill, err := b.Skill(b.ctx, theirs, w.skill.ID)
+	need(t, err)
+	same(t, "skill", skill, w.skill)
+	version, err := b.SkillVersion(b.ctx, theirs, w.skill.ID, w.version.Number)
+	need(t, err)
+	same(t, "skill version", version, w.version)
+	work, err := b.Work(b.ctx, theirs, w.environment.ID, w.work.ID)
+	need(t, err)
+	same(t, "work", work, w.work)
 	same(t, "turn", b.turnState(t, w.session), core.TurnState{Pending: true, Node: "n1", Epoch: 1, LeaseUntil: kept(at(1 + lifetime))})
 	rec, fresh := b.reserve(t, record(theirs, "again", 1, 100), 1)
 	same(t, "idempotency key is free", fresh, false)

@@ -58,7 +58,7 @@ CREATE TABLE captures (
     no             INTEGER          NOT NULL PRIMARY KEY,
     source         BIGINT           NOT NULL,
     session        BIGINT           NOT NULL,
-    path           BIGINT           NOT NULL,
+    path           BIGINT           NOT NULL, -- where it is counted: its own path, or core.OtherPaths
     day            BIGINT           NOT NULL,
     at             BIGINT           NOT NULL,
     id             BLOB             NOT NULL,
@@ -71,7 +71,7 @@ CREATE TABLE captures (
     received_at    BIGINT           NOT NULL,
     request_bytes  BIGINT           NOT NULL,
     response_bytes BIGINT           NOT NULL,
-    short_texts    BLOB,                      -- error and content types
+    short_texts    BLOB,                      -- error, content types, and the path if it is counted under another
     long_texts     BLOB                       -- headers, bodies, parameters, properties, metadata
 );
 CREATE INDEX captures_by_session ON captures (session, at, id);
@@ -88,7 +88,8 @@ CREATE TABLE days (
     errors         BIGINT           NOT NULL,
     client_errors  BIGINT           NOT NULL,
     sessions       BIGINT           NOT NULL, -- those that have captures of this day only
-    request_bytes  BIGINT           NOT NULL,
+    paths          BIGINT           NOT NULL, -- how many different ones calls has
+    request_bytes  BIGINT           NOT NULL, -- at most core.MaxSummedBytes, as the next
     response_bytes BIGINT           NOT NULL,
     latency        DOUBLE PRECISION NOT NULL, -- milliseconds, the sum
     max_latency    DOUBLE PRECISION NOT NULL,
