@@ -15,7 +15,7 @@ const settingAnnotation = "setting"
 
 // headings of the configuration's sections on help pages.
 var headings = map[string]string{
-	"": "server", "log": "server", "database": "server", "cors": "server", "limits": "server",
+	"": "server", "log": "server", "database": "server", "cors": "server", "limits": "server", "egress": "server",
 	"sandbox": "sandbox", "models": "models", "turns": "turns",
 }
 

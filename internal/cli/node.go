@@ -18,9 +18,9 @@ import (
 // node is a server in this process.
 type node struct {
 	app   *app.App
-	base  string // its URL, without a slash at the end
-	data  string // its data folder
-	ln    net.Listener
+	base  string         // its URL, without a slash at the end
+	data  string         // its data folder
+	ln    []net.Listener // the first is the one that base names
 	ended chan struct{}
 	err   error // of Serve; read it when ended is closed
 	stop  context.CancelFunc
@@ -29,15 +29,23 @@ type node struct {
 // openNode listens and opens the data folder. The address is taken first: a first start shows its
 // secrets once, so it must not fail behind that. The caller must run and close it.
 func openNode(ctx context.Context, cfg config.Config, opts app.Options) (*node, error) {
-	ln, err := listen(ctx, cfg.Listen)
-	if err != nil {
-		return nil, err
+	var lns []net.Listener
+	for i, address := range append([]string{cfg.Listen}, cfg.ListenAlso...) {
+		setting := "--listen"
+		if i > 0 {
+			setting = "--listen-also"
+		}
+		ln, err := listen(ctx, address, setting)
+		if err != nil {
+			return nil, errors.Join(err, closeAll(lns))
+		}
+		lns = append(lns, ln)
 	}
 	a, err := app.Open(ctx, cfg, opts)
 	if err != nil {
-		return nil, errors.Join(err, ln.Close())
+		return nil, errors.Join(err, closeAll(lns))
 	}
-	return &node{app: a, base: "http://" + reachable(ln.Addr()), data: cfg.Data, ln: ln, stop: func() {}, ended: make(chan struct{})}, nil
+	return &node{app: a, base: "http://" + reachable(lns[0].Addr()), data: cfg.Data, ln: lns, stop: func() {}, ended: make(chan struct{})}, nil
 }
 
 // start serves until ctx ends or close is called, and returns when the server is ready. A ctx that ends
@@ -47,18 +55,27 @@ func (n *node) start(ctx context.Context) error {
 	n.stop = stop
 	go func() {
 		defer close(n.ended)
-		n.err = n.app.Serve(serving, n.ln)
+		n.err = n.app.Serve(serving, n.ln...)
 	}()
 	return n.waitReady(ctx)
 }
 
-func listen(ctx context.Context, address string) (net.Listener, error) {
+func closeAll(lns []net.Listener) error {
+	var err error
+	for _, ln := range lns {
+		err = errors.Join(err, ln.Close())
+	}
+	return err
+}
+
+// listen takes an address; setting is the flag that names another one.
+func listen(ctx context.Context, address, setting string) (net.Listener, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("another program serves on %s: stop it, or choose another address with --listen", address)
+		return nil, fmt.Errorf("another program serves on %s: stop it, or choose another address with %s", address, setting)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("this user may not serve on %s: choose a port above 1023 with --listen", address)
+		return nil, fmt.Errorf("this user may not serve on %s: choose a port above 1023 with %s", address, setting)
 	case err != nil:
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}

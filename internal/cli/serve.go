@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,8 +67,11 @@ func (p *program) runServe(cmd *cobra.Command) error {
 		for _, notice := range n.app.Notices() {
 			out.line("%s", notice)
 		}
-		if warning := exposed(cfg.Listen); warning != "" {
+		if warning := exposed(append([]string{cfg.Listen}, cfg.ListenAlso...)); warning != "" {
 			out.line("%s", warning)
+		}
+		for _, ln := range n.ln[1:] {
+			out.line("network: the same on http://%s", reachable(ln.Addr()))
 		}
 		out.line("%s on %s in %s · data in %s", out.good("ready"), out.strong(n.base), duration(time.Since(began)), place(cfg))
 		select {
@@ -106,15 +110,21 @@ func (p *pen) firstStart(first identity.Bootstrap, base string) {
 }
 
 // exposed warns when the server can be reached from other machines.
-func exposed(listen string) string {
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil || host == "localhost" {
-		return ""
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+func exposed(addresses []string) string {
+	if !slices.ContainsFunc(addresses, public) {
 		return ""
 	}
 	return "network: other machines can reach this server, and it speaks no TLS: put a proxy that does in front of it"
+}
+
+// public reports whether an address can be reached from other machines.
+func public(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || host == "localhost" {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip == nil || !ip.IsLoopback()
 }
 
 // place is the data folder as a person would look for it.

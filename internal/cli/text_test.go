@@ -116,13 +116,13 @@ func TestWords(t *testing.T) {
 		count(2000, "line"):                             "2,000 lines",
 		cut("abcdef", 4):                                "abc…",
 		cut("abc", 3):                                   "abc",
-		exposed("127.0.0.1:1") + exposed("localhost:1"): "",
+		exposed([]string{"127.0.0.1:1", "localhost:1"}): "",
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	if exposed("0.0.0.0:8000") == "" || exposed(":8000") == "" {
+	if exposed([]string{"0.0.0.0:8000"}) == "" || exposed([]string{"127.0.0.1:1", ":8000"}) == "" {
 		t.Error("no warning for a server that others can reach")
 	}
 }

@@ -13,16 +13,20 @@ import "time"
 // that is not the key with hyphens, the arg tag what help pages call its value.
 // docs/configuration.md lists them all; a test keeps it complete.
 type Config struct {
-	Listen   string   `yaml:"listen" env:"LISTEN" arg:"host:port" help:"Address to serve on, host:port. Port 0 picks a free one"`
-	Data     string   `yaml:"data" env:"DATA" arg:"folder" help:"Folder that holds everything: database, keys, workspaces"`
-	Log      Log      `yaml:"log" envPrefix:"LOG_"`
-	Sandbox  Sandbox  `yaml:"sandbox" envPrefix:"SANDBOX_"`
-	Models   Models   `yaml:"models" envPrefix:"MODELS_"`
-	Turns    Turns    `yaml:"turns" envPrefix:"TURNS_"`
-	Database Database `yaml:"database" envPrefix:"DATABASE_"`
-	CORS     CORS     `yaml:"cors" envPrefix:"CORS_"`
-	Captures Captures `yaml:"captures" envPrefix:"CAPTURES_"`
-	Limits   Limits   `yaml:"limits" envPrefix:"LIMITS_"`
+	Listen string `yaml:"listen" env:"LISTEN" arg:"host:port" help:"Address to serve on, host:port. Port 0 picks a free one"`
+	// ListenAlso is for clients whose address is built in: OTAS's Python SDK talks to localhost:8000 and
+	// localhost:8002, because the original is two servers.
+	ListenAlso []string `yaml:"listen_also" env:"LISTEN_ALSO" flag:"listen-also" arg:"host:port,…" help:"More addresses to serve everything on; OTAS's Python SDK reports to localhost:8002"`
+	Data       string   `yaml:"data" env:"DATA" arg:"folder" help:"Folder that holds everything: database, keys, workspaces"`
+	Log        Log      `yaml:"log" envPrefix:"LOG_"`
+	Sandbox    Sandbox  `yaml:"sandbox" envPrefix:"SANDBOX_"`
+	Models     Models   `yaml:"models" envPrefix:"MODELS_"`
+	Turns      Turns    `yaml:"turns" envPrefix:"TURNS_"`
+	Database   Database `yaml:"database" envPrefix:"DATABASE_"`
+	CORS       CORS     `yaml:"cors" envPrefix:"CORS_"`
+	Captures   Captures `yaml:"captures" envPrefix:"CAPTURES_"`
+	Egress     Egress   `yaml:"egress" envPrefix:"EGRESS_"`
+	Limits     Limits   `yaml:"limits" envPrefix:"LIMITS_"`
 }
 
 // Log is what the server writes to standard error.
@@ -101,11 +105,20 @@ type Captures struct {
 	RedactHeaders []string      `yaml:"redact_headers" env:"REDACT_HEADERS" flag:"captures-redact" arg:"name,…" help:"More headers whose values are replaced before a capture is stored"`
 }
 
+// Egress is what the server itself may reach beyond the public internet. Pages that agents fetch gain nothing
+// by it.
+type Egress struct {
+	AllowPrivate []string `yaml:"allow_private" env:"ALLOW_PRIVATE" arg:"prefix,…" help:"Private addresses (10.1.0.0/16) where MCP servers and token endpoints may be; else only public ones are reached"`
+}
+
 // Limits bound what clients can hold.
 type Limits struct {
 	AgentRate  int `yaml:"agent_rate" env:"AGENT_RATE" arg:"n" help:"Captures and sessions of one agent in a second; more are refused with 429"`
 	AgentBurst int `yaml:"agent_burst" env:"AGENT_BURST" arg:"n" help:"How many of them at once, after a pause"`
-	MaxStreams int `yaml:"max_streams" env:"MAX_STREAMS" arg:"n" help:"Event streams open at one time; more are refused with 429"`
+	// AgentKB and AgentBurstKB are the same for the size of captures.
+	AgentKB      int `yaml:"agent_kb" env:"AGENT_KB" flag:"limits-agent-kb" arg:"KiB" help:"Captures of one agent in a second, KiB; more are refused with 429"`
+	AgentBurstKB int `yaml:"agent_burst_kb" env:"AGENT_BURST_KB" flag:"limits-agent-burst-kb" arg:"KiB" help:"How much of it at once, after a pause"`
+	MaxStreams   int `yaml:"max_streams" env:"MAX_STREAMS" arg:"n" help:"Event streams open at one time; more are refused with 429"`
 }
 
 // Default returns the configuration of a server that was told nothing.
@@ -125,6 +138,6 @@ func Default() Config {
 		},
 		Database: Database{Durability: DurabilityNormal},
 		Captures: Captures{Retention: 90 * 24 * time.Hour},
-		Limits:   Limits{AgentRate: 1000, AgentBurst: 10_000, MaxStreams: 10_000},
+		Limits:   Limits{AgentRate: 1000, AgentBurst: 10_000, AgentKB: 4 << 10, AgentBurstKB: 64 << 10, MaxStreams: 10_000},
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -69,6 +70,11 @@ func (c Config) problems() []problem {
 	host, port, err := net.SplitHostPort(c.Listen)
 	n, bad := strconv.Atoi(port)
 	k.that(err == nil && bad == nil && n >= 0 && n <= 65535 && !strings.ContainsAny(host, "/ "), "listen", "%q is not host:port", c.Listen)
+	for _, address := range c.ListenAlso {
+		host, port, err := net.SplitHostPort(address)
+		n, bad := strconv.Atoi(port)
+		k.that(err == nil && bad == nil && n >= 0 && n <= 65535 && !strings.ContainsAny(host, "/ "), "listen_also", "%q is not host:port", address)
+	}
 	k.that(c.Data != "", "data", "is empty, but must name a folder")
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
@@ -101,8 +107,14 @@ func (c Config) problems() []problem {
 	for _, name := range c.Captures.RedactHeaders {
 		k.that(name != "" && !strings.ContainsAny(name, " \t:,\"'"), "captures.redact_headers", "%q is not the name of a header", name)
 	}
+	for _, prefix := range c.Egress.AllowPrivate {
+		p, err := netip.ParsePrefix(prefix)
+		k.that(err == nil && !p.Addr().Is4In6(), "egress.allow_private", "%q is not a range of addresses such as 10.1.0.0/16", prefix)
+	}
 	k.between("limits.agent_rate", c.Limits.AgentRate, 1, 10_000_000)
 	k.between("limits.agent_burst", c.Limits.AgentBurst, 1, 100_000_000)
+	k.between("limits.agent_kb", c.Limits.AgentKB, 1, 1<<30)
+	k.between("limits.agent_burst_kb", c.Limits.AgentBurstKB, 1, 1<<30)
 	k.between("limits.max_streams", c.Limits.MaxStreams, 1, 10_000_000)
 	return k.found
 }

@@ -16,6 +16,8 @@ func refused(kind core.CredentialKind) error {
 		return core.Errorf(core.Unauthenticated, "invalid_agent_key", "the agent key is not valid")
 	case core.CredentialSDK:
 		return core.Errorf(core.Unauthenticated, "invalid_sdk_key", "the SDK key is not valid")
+	case core.CredentialEnvironment:
+		return core.Errorf(core.Unauthenticated, "invalid_environment_key", "the environment key is not valid")
 	}
 	return core.Errorf(core.Unauthenticated, "invalid_token", "the access token is not valid")
 }
@@ -104,7 +106,7 @@ func (s *Service) key(ctx context.Context, raw string, sum []byte, kind core.Cre
 	}
 	now := s.clock()
 	proven := hmac.Equal(sum, k.Hash) && k.Kind == kind && k.Live(now)
-	lost := k.Agent != "" && !k.AgentActive
+	lost := k.Agent != "" && !k.AgentActive || k.Environment != "" && !k.EnvironmentThere
 	if !proven || !k.ProjectActive || lost {
 		return core.KeyState{}, refused(kind)
 	}

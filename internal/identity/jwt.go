@@ -17,6 +17,7 @@ const (
 	issuer      = "reeve"
 	kindUser    = "user"
 	kindSession = "agent_session"
+	kindWork    = "work"
 
 	// skew is how far the clocks of two nodes may differ: a token issued on one is used on the other
 	// at once.

@@ -28,11 +28,12 @@ const (
 type Spelling string
 
 const (
-	SpellingAccess    Spelling = "access"    // reeve_…
-	SpellingManaged   Spelling = "managed"   // sk-reeve_…
-	SpellingEverruns  Spelling = "everruns"  // evr_pat_…
-	SpellingQoder     Spelling = "qoder"     // pt-…
-	agentLabel                 = "agent_"    // reference otas.md, 1.7
+	SpellingAccess    Spelling = "access"   // reeve_…
+	SpellingManaged   Spelling = "managed"  // sk-reeve_…
+	SpellingEverruns  Spelling = "everruns" // evr_pat_…
+	SpellingQoder     Spelling = "qoder"    // pt-…
+	agentLabel                 = "agent_"   // reference otas.md, 1.7
+	environmentLabel           = "sk-reeve-env_"
 	sdkLabel                   = "otas_"     // the same
 	accessLabel                = "reeve_"    //
 	managedLabel               = "sk-reeve_" //
@@ -69,6 +70,8 @@ var labels = map[string]core.CredentialKind{
 	qoderLabel:    core.CredentialAccess,
 	agentLabel:    core.CredentialAgent,
 	sdkLabel:      core.CredentialSDK,
+
+	environmentLabel: core.CredentialEnvironment,
 }
 
 // IsAccessToken reports whether raw is shaped like an access token. It does not say that it works.

@@ -22,6 +22,7 @@ type Service struct {
 	pepper    []byte // for the HMAC under which keys are stored
 	users     signer
 	sessions  signer
+	work      signer
 	passwords *passwords
 	throttle  *throttle
 	allowance *allowance
@@ -55,6 +56,7 @@ func New(store core.Store, secret []byte, opts Options) *Service {
 		pepper:    derive(secret, "reeve/1 key pepper"),
 		users:     newSigner(derive(secret, "reeve/1 user token"), kindUser, opts.Now),
 		sessions:  newSigner(derive(secret, "reeve/1 agent session token"), kindSession, opts.Now),
+		work:      newSigner(derive(secret, "reeve/1 work token"), kindWork, opts.Now),
 		passwords: newPasswords(),
 		throttle:  newThrottle(opts.Limits, opts.Now),
 		allowance: newAllowance(opts.Limits, opts.Now),

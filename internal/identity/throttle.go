@@ -19,6 +19,9 @@ type Limits struct {
 	AddressEvery time.Duration // default 1 s
 	AgentRate    int           // captures and sessions of one agent in a second; default 1000
 	AgentBurst   int           // how many of them at once, after a pause; default 10,000
+
+	AgentBytes      int // bytes of the captures of one agent in a second; default 4 MiB
+	AgentBytesBurst int // how many of them at once, after a pause; default 64 MiB
 }
 
 func (l Limits) orDefaults() Limits {
@@ -39,6 +42,12 @@ func (l Limits) orDefaults() Limits {
 	}
 	if l.AgentBurst == 0 {
 		l.AgentBurst = 10_000
+	}
+	if l.AgentBytes == 0 {
+		l.AgentBytes = 4 << 20
+	}
+	if l.AgentBytesBurst == 0 {
+		l.AgentBytesBurst = 64 << 20
 	}
 	return l
 }

@@ -171,8 +171,12 @@ func (s *Service) SessionCaptures(ctx context.Context, by core.Principal, ids []
 	return s.store.SessionCaptures(ctx, by.Project, ids)
 }
 
-// Forget deletes a session's captures, when the session itself was deleted.
+// Forget deletes a session's captures, when the session itself was deleted. Reports that are under way at
+// that moment are deleted when they are stored.
 func (s *Service) Forget(ctx context.Context, project core.ProjectID, session core.SessionID) error {
+	key := sessionKey{project, session}
+	s.gone.Set(key, struct{}{}) // before: a report looks after it has stored
+	defer s.marks.forget(key, core.CaptureKey{})
 	if err := s.store.ForgetSession(ctx, project, session); err != nil {
 		return fmt.Errorf("forget captures of a session: %w", err)
 	}

@@ -3,9 +3,6 @@ package observe
 import (
 	"context"
 	"fmt"
-	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/reeve-ai/reeve/internal/core"
 )
@@ -13,50 +10,30 @@ import (
 // MaxBatch is how many reports RecordAll takes at once.
 const MaxBatch = 5000
 
-const (
-	// maxInFlight bounds the bytes of reports in work, and by itself the bytes of bodies that are read.
-	maxInFlight = 64 << 20
-	// roomWait is how long a report waits for others to finish.
-	roomWait = 2 * time.Second
-	// roomRetry is what a client that waited in vain is told.
-	roomRetry = time.Second
-	// reportOverhead is what a report costs beside its texts, in bytes.
-	reportOverhead = 1 << 10
-)
+// reportOverhead is what a report costs in memory beside its texts, in bytes.
+const reportOverhead = 1 << 10
 
-// Admit makes room for a body of at most size bytes, before a face reads it. The caller calls release once,
-// when the reports in it are recorded or given up. A size of 0 or less, or beyond all room, takes all room.
+// Spend takes n reports from the allowance of the agent, all or nothing; n below 1 takes nothing. Record and
+// RecordAll do not: the face calls it, before it parses anything, so that who floods with what is no report
+// costs next to nothing either (reference otas.md, section 8, S8). It takes 1 for a single report before it
+// reads the body, and in a batch so many as there are lines in each part of the body, as it reads them.
 //
-// Errors: Unavailable ("busy"), after 2 seconds; ctx's own.
-func (s *Service) Admit(ctx context.Context, size int64) (release func(), err error) {
-	if size <= 0 {
-		size = maxInFlight
+// Errors: Forbidden ("session_agent_mismatch"; no key that may report); RateLimited, with RetryAfter; TooLarge
+// ("over_allowance"), for more than one agent may ever report at once.
+func (s *Service) Spend(from Source, n int) error {
+	if err := checkSource(from); err != nil {
+		return err
 	}
-	return room(ctx, s.bodies, size)
-}
-
-// room waits for its turn: those who wait are served in order, so that a large one is not passed by for ever.
-func room(ctx context.Context, all *semaphore.Weighted, size int64) (release func(), err error) {
-	size = min(size, maxInFlight)
-	wait, cancel := context.WithTimeout(ctx, roomWait)
-	defer cancel()
-	if err := all.Acquire(wait, size); err != nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("wait for room: %w", ctx.Err())
-		}
-		return nil, &core.Error{
-			Kind: core.Unavailable, Code: "busy", RetryAfter: roomRetry,
-			Message: "too many events are being recorded at this moment",
-		}
-	}
-	return func() { all.Release(size) }, nil
+	return s.allowance.Spend(from.By, from.Agent, n)
 }
 
 // Record stores one call. When it returns nil, the call is committed. One whose ID the agent reported before
-// is not stored again, and is no error.
+// is not stored again, and is no error. It takes the size of the report from the agent's allowance of bytes; the
+// report itself the caller has taken before, with Spend.
 //
 // Errors: Forbidden ("project_mismatch", "session_agent_mismatch"; no key that may report); RateLimited;
-// Invalid, naming the field; TooLarge ("event_too_large"); Unavailable ("busy").
+// Invalid, naming the field; TooLarge ("event_too_large", "over_allowance"); NotFound ("session_not_found": it
+// was deleted meanwhile); Unavailable ("busy").
 func (s *Service) Record(ctx context.Context, from Source, r Report) (core.CaptureID, error) {
 	outcomes, err := s.RecordAll(ctx, from, []Report{r})
 	if err != nil {
@@ -73,10 +50,13 @@ type Outcome struct {
 }
 
 // RecordAll stores those calls that are valid, all at once, and returns one Outcome for each report, in their
-// order. When the error is nil, they are committed. An error means that nothing was stored.
+// order. When the error is nil, they are committed. An error means that nothing was stored, except one of the
+// store itself, which may come after the commit. It takes the sizes of all reports from the agent's allowance
+// of bytes; the reports themselves the caller has taken before, with Spend.
 //
 // Errors: Forbidden ("session_agent_mismatch"; no key that may report); TooLarge ("too_many_events", over
-// MaxBatch; or what the allowance says); RateLimited; Unavailable ("busy").
+// MaxBatch; "over_allowance"); RateLimited; NotFound ("session_not_found": it was deleted meanwhile);
+// Unavailable ("busy").
 func (s *Service) RecordAll(ctx context.Context, from Source, reports []Report) ([]Outcome, error) {
 	if err := checkSource(from); err != nil {
 		return nil, err
@@ -87,15 +67,14 @@ func (s *Service) RecordAll(ctx context.Context, from Source, reports []Report) 
 	if len(reports) == 0 {
 		return []Outcome{}, nil
 	}
-	// First of all, so that who floods costs next to nothing (reference otas.md, section 8, S8).
-	if err := s.allowance.Spend(from.By, from.Agent, len(reports)); err != nil {
+	size := 0
+	for i := range reports {
+		size += int(reports[i].size())
+	}
+	if err := s.allowance.SpendBytes(from.By, from.Agent, size); err != nil {
 		return nil, err
 	}
-	size := int64(len(reports)) * reportOverhead
-	for i := range reports {
-		size += reports[i].size()
-	}
-	release, err := room(ctx, s.work, size)
+	release, err := room(ctx, s.work, int64(size+len(reports)*reportOverhead))
 	if err != nil {
 		return nil, err
 	}
@@ -124,13 +103,29 @@ func (s *Service) record(ctx context.Context, from Source, reports []Report) ([]
 		return outcomes, nil
 	}
 	fresh, err := s.store.AppendCaptures(ctx, valid)
+	s.marks.changed(valid) // even if there is an error: it may have been committed
 	if err != nil {
 		return nil, fmt.Errorf("record captures: %w", err)
+	}
+	if err := s.forgetLate(ctx, from); err != nil {
+		return nil, err
 	}
 	for i, isNew := range fresh {
 		outcomes[places[i]].Duplicate = !isNew
 	}
 	return outcomes, nil
+}
+
+// forgetLate takes captures back whose session was deleted after the reporter's key and token were checked.
+// Nobody could ask for them, and nobody would delete them.
+func (s *Service) forgetLate(ctx context.Context, from Source) error {
+	if _, gone := s.gone.GetIfPresent(sessionKey{from.By.Project, from.Session}); !gone {
+		return nil
+	}
+	if err := s.Forget(context.WithoutCancel(ctx), from.By.Project, from.Session); err != nil {
+		return err
+	}
+	return core.NotFoundError("session", core.FormatUUID(from.Session))
 }
 
 func checkSource(from Source) error {

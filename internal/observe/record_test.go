@@ -20,7 +20,7 @@ func TestARecordedCallIsStoredWithoutItsSecrets(t *testing.T) {
 	key := "otas_hT3vK8sWq1Z_" + strings.Repeat("x", 43)
 	r := observe.Report{
 		Project: f.agent.Project, ProjectGiven: true, At: noon.Add(-time.Minute + 123),
-		Path: "/v2/geocode?k=" + key, Method: "GET", StatusCode: 200, LatencyMS: 84.25, RequestBytes: 12, ResponseBytes: 1 << 50,
+		Path: "/v2/geocode?k=" + key, Method: "GET", StatusCode: 200, LatencyMS: 84.25, RequestBytes: 12, ResponseBytes: 1 << 40,
 		RequestHeaders:  new(`{"Host":"Geo.example:8443","Authorization":"Bearer x","x-internal":["y"],"accept":"*/*"}`),
 		RequestBody:     new("with session-token-4711\x00\xff"),
 		QueryParams:     new("k=" + strings.ReplaceAll(key, "_", "%5F")),
@@ -35,7 +35,7 @@ func TestARecordedCallIsStoredWithoutItsSecrets(t *testing.T) {
 	want := core.Capture{
 		Project: f.agent.Project, ID: id, Agent: f.agent.ID, Session: f.session, Via: core.CaptureByAgent,
 		At: noon.Add(-time.Minute), ReceivedAt: noon,
-		Path: "/v2/geocode?k=[REDACTED]", Method: "GET", StatusCode: 200, LatencyMS: 84.25, RequestBytes: 12, ResponseBytes: 1 << 50,
+		Path: "/v2/geocode?k=[REDACTED]", Method: "GET", StatusCode: 200, LatencyMS: 84.25, RequestBytes: 12, ResponseBytes: 1 << 40,
 		RequestHeaders:  new(`{"Host":"Geo.example:8443","Authorization":"[REDACTED]","x-internal":"[REDACTED]","accept":"*/*"}`),
 		RequestBody:     new("with [REDACTED]\uFFFD\uFFFD"),
 		QueryParams:     new("k=[REDACTED]"),
@@ -93,9 +93,9 @@ func TestAnInvalidReportNamesItsField(t *testing.T) {
 		"negative latency":   {"latency_ms", func(r *observe.Report) { r.LatencyMS = -0.1 }},
 		"over a day":         {"latency_ms", func(r *observe.Report) { r.LatencyMS = 86_400_000.1 }},
 		"negative request":   {"request_size_bytes", func(r *observe.Report) { r.RequestBytes = -1 }},
-		"huge request":       {"request_size_bytes", func(r *observe.Report) { r.RequestBytes = 1<<50 + 1 }},
+		"huge request":       {"request_size_bytes", func(r *observe.Report) { r.RequestBytes = 1<<40 + 1 }},
 		"negative response":  {"response_size_bytes", func(r *observe.Report) { r.ResponseBytes = -1 }},
-		"huge response":      {"response_size_bytes", func(r *observe.Report) { r.ResponseBytes = 1<<50 + 1 }},
+		"huge response":      {"response_size_bytes", func(r *observe.Report) { r.ResponseBytes = 1<<40 + 1 }},
 		"long request type":  {"request_content_type", func(r *observe.Report) { r.RequestContentType = new(strings.Repeat("é", 256)) }},
 		"long response type": {"response_content_type", func(r *observe.Report) { r.ResponseContentType = new(strings.Repeat("é", 256)) }},
 		"no JSON":            {"custom_properties", func(r *observe.Report) { r.CustomProperties = json.RawMessage(`{"a":NaN}`) }},
@@ -193,21 +193,49 @@ func TestOnlyTheAgentAndItsBackendReport(t *testing.T) {
 	wantError(t, "other agent", err, core.Forbidden, "session_agent_mismatch", "")
 }
 
-// Invalid reports cost as much as valid ones, and what is refused is not even looked at.
-func TestTheAllowanceIsSpentFirst(t *testing.T) {
+// The face spends before it parses, so that what is no report costs its sender too; storing spends bytes.
+func TestReportsAreSpentByTheFaceAndBytesWhenTheyAreStored(t *testing.T) {
 	t.Parallel()
-	f := setup(t, observe.Options{}, identity.Limits{AgentRate: 1, AgentBurst: 3})
-	if _, err := f.RecordAll(t.Context(), f.from, []observe.Report{call("/a", 200), {}, {}}); err != nil {
-		t.Fatal(err)
+	f := setup(t, observe.Options{}, identity.Limits{AgentRate: 1, AgentBurst: 3, AgentBytes: 1000, AgentBytesBurst: 5000})
+	need(t, f.Spend(f.from, 3))
+	wantError(t, "fourth", f.Spend(f.from, 1), core.RateLimited, "rate_limited", "")
+	wantError(t, "more than ever", f.Spend(f.from, 4), core.TooLarge, "over_allowance", "")
+	stranger := f.from
+	stranger.By = f.viewer
+	wantError(t, "a viewer", f.Spend(stranger, 1), core.Forbidden, "forbidden", "")
+	need(t, f.Spend(f.otherFrom, 1))
+
+	large := call("/large", 200)
+	large.RequestBody = new(strings.Repeat("x", 2000))
+	f.record(t, f.from, large, large) // no report is left to be spent, which is not looked at again
+	_, err := f.Record(t.Context(), f.from, large)
+	wantError(t, "bytes", err, core.RateLimited, "rate_limited", "")
+	_, err = f.RecordAll(t.Context(), f.from, []observe.Report{large, large, large})
+	wantError(t, "more bytes than ever", err, core.TooLarge, "over_allowance", "")
+	_, err = f.Record(t.Context(), f.otherFrom, large)
+	need(t, err)
+	if got := f.stored(t); len(got) != 2 {
+		t.Errorf("%d stored, want 2", len(got))
 	}
-	_, err := f.Record(t.Context(), f.from, observe.Report{})
-	wantError(t, "fourth", err, core.RateLimited, "rate_limited", "")
-	if _, err := f.Record(t.Context(), f.otherFrom, call("/", 200)); err != nil {
-		t.Errorf("another agent: %v", err)
+}
+
+// A session may be deleted after the reporter's key was checked: nothing would ever delete such a report.
+func TestAReportIntoADeletedSessionIsNotKept(t *testing.T) {
+	t.Parallel()
+	f := setup(t, observe.Options{}, identity.Limits{})
+	f.record(t, f.from, call("/a", 200))
+	need(t, f.Forget(t.Context(), f.agent.Project, f.session))
+	_, err := f.Record(t.Context(), f.from, call("/late", 200))
+	wantError(t, "late", err, core.NotFound, "session_not_found", "")
+	if got := f.stored(t); len(got) != 0 {
+		t.Errorf("%d stored, want none", len(got))
 	}
-	if got := f.stored(t); len(got) != 1 {
-		t.Errorf("%d stored, want 1", len(got))
+	usage, err := f.Usage(t.Context(), f.viewer, core.Days{From: core.DayOf(noon), To: core.DayOf(noon)})
+	if err != nil || len(usage) > 0 && usage[0].Captures != 0 {
+		t.Errorf("usage = %+v, %v", usage, err)
 	}
+	f.from.Session = f.open(t, f.from.By)
+	f.record(t, f.from, call("/b", 200))
 }
 
 func TestLateReportsAreTakenForAsLongAsTheyAreKept(t *testing.T) {

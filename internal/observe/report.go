@@ -32,7 +32,7 @@ type Report struct {
 	Method        string  // 1 to 20 characters, kept as sent
 	StatusCode    int64   // 0 to 999; 0: there was no answer
 	LatencyMS     float64 // 0 to 86,400,000, a day
-	RequestBytes  int64   // 0 to 1<<50
+	RequestBytes  int64   // 0 to 1<<40, a tebibyte
 	ResponseBytes int64   // the same
 
 	RequestHeaders      *string
@@ -55,7 +55,7 @@ const (
 	MaxMethod      = 20         // characters
 	MaxContentType = 255        // characters
 	MaxLatencyMS   = 86_400_000 // a day
-	MaxCallBytes   = 1 << 50    // in RequestBytes and ResponseBytes
+	MaxCallBytes   = 1 << 40    // in RequestBytes and ResponseBytes: sums over 8 million such calls still fit in 63 bits
 	MaxReportBytes = 4 << 20    // of all texts and JSON of one report
 	maxStatusCode  = 999
 	maxDepth       = 64 // of custom properties and metadata

@@ -43,6 +43,9 @@ func (s *Service) expire(ctx context.Context) error {
 	defer pause.Stop()
 	for ctx.Err() == nil {
 		n, err := s.store.ExpireCaptures(ctx, before, expireStep)
+		if n > 0 || err != nil {
+			s.marks.forgetAll()
+		}
 		if err != nil {
 			return fmt.Errorf("expire captures before %v: %w", before, err)
 		}

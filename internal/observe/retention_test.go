@@ -113,23 +113,26 @@ func TestABodyWaitsForRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := observe.New(nil, nil, nil, nil, observe.Options{})
-		first, err := s.Admit(t.Context(), 0) // all
-		need(t, err)
+		var first func()
+		for _, agent := range []core.AgentID{"a", "b", "c", "d"} {
+			var err error
+			first, err = s.Admit(t.Context(), agent, observe.MaxAgentBodies)
+			need(t, err)
+		}
 		begin := time.Now()
-		_, err = s.Admit(t.Context(), 1)
+		_, err := s.Admit(t.Context(), "e", 1)
 		wantError(t, "no room", err, core.Unavailable, "busy", "")
 		var e *core.Error
 		if waited := time.Since(begin); waited != 2*time.Second || !errors.As(err, &e) || e.RetryAfter != time.Second {
 			t.Errorf("waited %v, then %+v", waited, e)
 		}
 		time.AfterFunc(time.Second, first)
-		second, err := s.Admit(t.Context(), 1<<40)
+		_, err = s.Admit(t.Context(), "e", observe.MaxAgentBodies)
 		need(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err = s.Admit(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err = s.Admit(ctx, "f", 1); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a caller that left was told %v", err)
 		}
-		second()
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/maypok86/otter/v2"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/reeve-ai/reeve/internal/core"
@@ -27,6 +28,8 @@ type Allowance interface {
 	// Spend takes n reports from the agent's allowance, or returns RateLimited with RetryAfter, and TooLarge
 	// if there is never that much at once.
 	Spend(by core.Principal, agent core.AgentID, n int) error
+	// SpendBytes takes the n bytes of reports from another allowance; the errors are the same.
+	SpendBytes(by core.Principal, agent core.AgentID, n int) error
 }
 
 // Options are what an operator or a test may change. The zero value is right for production.
@@ -52,8 +55,14 @@ type Service struct {
 	log       *slog.Logger
 
 	bodies *semaphore.Weighted // bytes of bodies that faces read
+	shares shares              // of bodies, by agent
 	work   *semaphore.Weighted // bytes of reports in Record and RecordAll
+	marks  *marks
+	gone   *otter.Cache[sessionKey, struct{}] // deleted sessions
 }
+
+// maxGone is how many deleted sessions are remembered: as many as are deleted while one report is stored.
+const maxGone = 10_000
 
 // New makes the service.
 func New(store core.CaptureStore, agents Agents, sessions Sessions, allowance Allowance, o Options) *Service {
@@ -66,6 +75,7 @@ func New(store core.CaptureStore, agents Agents, sessions Sessions, allowance Al
 	return &Service{
 		store: store, agents: agents, sessions: sessions, allowance: allowance,
 		headers: newHeaderNames(o.Redact), now: o.Now, retention: max(o.Retention, 0), log: o.Log,
+		marks: newMarks(), gone: otter.Must(&otter.Options[sessionKey, struct{}]{MaximumSize: maxGone}),
 		bodies: semaphore.NewWeighted(maxInFlight), work: semaphore.NewWeighted(maxInFlight),
 	}
 }

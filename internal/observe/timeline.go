@@ -44,10 +44,12 @@ const (
 // ended late comes in a later part with a lower Order than the end of the part before: the numbers of both
 // parts together have no gap and no repetition, and a client that sorts by Order has the whole. Order and
 // Lane do not depend on where the parts are cut. In a session of more than 10,000 captures each 10,000, in
-// order of their ends, are put in order of start by themselves.
+// order of their ends, are put in order of start by themselves. When captures of earlier calls arrive, or
+// old ones are deleted, the Orders of all that follow shift, those in parts already given too.
 //
 // Of q, Limit (1 to MaxPage), After and MaxBytes count; the answer is always Bare. To know the places, the
-// session is read from its beginning up to this part, so a late part of a large session costs more.
+// session is read once from its beginning up to this part. Later parts, and the same one again, cost no more
+// than the windows of 10,000 they lie in: the ends of those before are remembered (marks).
 //
 // Errors: Forbidden; NotFound ("agent_not_found", "session_not_found"); Invalid ("limit").
 func (s *Service) Timeline(ctx context.Context, by core.Principal, agent core.AgentID, session core.SessionID, q core.CaptureQuery) (Timeline, error) {
@@ -80,12 +82,9 @@ func (s *Service) Timeline(ctx context.Context, by core.Principal, agent core.Ag
 	for _, c := range list {
 		calls[c.ID] = c
 	}
-	err = s.places(ctx, by.Project, agent, session, list, func(p place) {
-		if p.order == 1 {
-			out.Start = p.start
-		}
+	out.Start, err = s.places(ctx, agent, sessionKey{by.Project, session}, list, func(p place, start time.Time) {
 		if c, ok := calls[p.id]; ok {
-			out.Calls = append(out.Calls, callAt(c, p, out.Start))
+			out.Calls = append(out.Calls, callAt(c, p, start))
 		}
 	})
 	return out, err
@@ -125,45 +124,72 @@ func startOf(c core.Capture) time.Time {
 	return c.At.Add(-time.Duration(c.LatencyMS * float64(time.Millisecond))).Truncate(time.Microsecond)
 }
 
-// places calls yield with the place of every call of the session, in order, until all calls of the part
-// have had theirs: at least with the first window, which has the first start.
-func (s *Service) places(ctx context.Context, project core.ProjectID, agent core.AgentID, session core.SessionID, part []core.Capture, yield func(place)) error {
-	var lanes lanes
-	var after *core.CaptureKey
-	for done := 0; ; {
-		var all []place
-		for len(all) < window {
-			limit := min(walkPage, window-len(all))
-			list, err := s.store.Captures(ctx, project, agent, session, core.CaptureQuery{Limit: limit, After: after, Bare: true, MaxBytes: walkBytes})
-			if err != nil {
-				return fmt.Errorf("read captures: %w", err)
-			}
-			if len(list) == 0 {
-				break
-			}
-			for _, c := range list {
-				all = append(all, place{id: c.ID, start: startOf(c), end: c.At})
-			}
-			after = new(keyOf(list[len(list)-1]))
+// places calls yield with the places of calls of the session, in order, until all calls of the part have had
+// theirs, and returns when the session's first call began, as yield is told too. Of an empty part it only
+// returns that.
+func (s *Service) places(ctx context.Context, agent core.AgentID, session sessionKey, part []core.Capture, yield func(p place, start time.Time)) (time.Time, error) {
+	w := s.marks.begin(session)
+	defer w.end()
+	at := core.CaptureKey{At: time.Unix(1<<40, 0)} // beyond all
+	if len(part) > 0 {
+		at = keyOf(part[0])
+	}
+	last, known := w.from(at)
+	if known && len(part) == 0 {
+		return last.first, nil
+	}
+	lanes := lanes{ends: slices.Clone(last.ends)}
+	for {
+		var after *core.CaptureKey
+		if last.done > 0 {
+			after = &last.after
 		}
-		slices.SortFunc(all, byStart)
+		all, end, err := s.window(ctx, agent, session, after)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if last.done == 0 && len(all) > 0 {
+			last.first = all[0].start
+		}
 		lanes.restart()
 		for i := range all {
-			done++
-			all[i].order, all[i].lane = done, lanes.put(all[i].start, all[i].end)
-			yield(all[i])
+			all[i].order, all[i].lane = last.done+i+1, lanes.put(all[i].start, all[i].end)
+			yield(all[i], last.first)
 		}
-		if len(all) < window || len(part) == 0 || !keyLess(*after, keyOf(part[len(part)-1])) {
-			return nil
+		if len(all) < window {
+			return last.first, nil
+		}
+		last = mark{after: end, done: last.done + window, first: last.first, ends: slices.Clone(lanes.ends)}
+		w.keep(last)
+		if len(part) == 0 || compareKeys(end, keyOf(part[len(part)-1])) >= 0 {
+			return last.first, nil
 		}
 	}
+}
+
+// window reads the next captures of a session that are put in order of start together, and the key of the
+// last of them in order of ends.
+func (s *Service) window(ctx context.Context, agent core.AgentID, session sessionKey, after *core.CaptureKey) (all []place, end core.CaptureKey, err error) {
+	for len(all) < window {
+		q := core.CaptureQuery{Limit: min(walkPage, window-len(all)), After: after, Bare: true, MaxBytes: walkBytes}
+		list, err := s.store.Captures(ctx, session.project, agent, session.session, q)
+		if err != nil {
+			return nil, end, fmt.Errorf("read captures: %w", err)
+		}
+		if len(list) == 0 {
+			break
+		}
+		for _, c := range list {
+			all = append(all, place{id: c.ID, start: startOf(c), end: c.At})
+		}
+		end = keyOf(list[len(list)-1])
+		after = &end
+	}
+	slices.SortFunc(all, byStart)
+	return all, end, nil
 }
 
 // byStart orders calls by start, then by end, then by id: one order for every reader.
 func byStart(a, b place) int {
 	return cmp.Or(a.start.Compare(b.start), a.end.Compare(b.end), cmp.Compare(a.id, b.id))
-}
-
-func keyLess(a, b core.CaptureKey) bool {
-	return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) < 0
 }

@@ -1,6 +1,7 @@
 package otas
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,8 +15,10 @@ import (
 
 // Captures is what the face needs of the captures: recording them, and what is read from them.
 type Captures interface {
-	// Admit makes room for that many bytes of a body, before they are read.
-	Admit(ctx context.Context, size int64) (release func(), err error)
+	// Admit makes room for that many bytes of a body that the agent sent.
+	Admit(ctx context.Context, agent core.AgentID, size int64) (release func(), err error)
+	// Spend takes n reports from the agent's allowance, before they are looked at.
+	Spend(from observe.Source, n int) error
 	Record(ctx context.Context, from observe.Source, r observe.Report) (core.CaptureID, error)
 	RecordAll(ctx context.Context, from observe.Source, reports []observe.Report) ([]observe.Outcome, error)
 
@@ -51,6 +54,7 @@ var asReport = map[string]failure{
 	"invalid_agent_key":       {http.StatusUnauthorized, "invalid_or_expired_agent_key"},
 	"invalid_session_token":   {http.StatusUnauthorized, "invalid_or_expired_token"},
 	"missing_required_fields": {http.StatusBadRequest, "missing_required_fields"},
+	"session_not_found":       {http.StatusUnauthorized, "invalid_or_expired_token"}, // deleted since its token was checked
 }
 
 // captureRoutes lists the endpoints of captures and their reads: rows 21 to 26 of the reference, section 9,
@@ -141,7 +145,11 @@ func (f *Face) recordAgent(c *call) (reply, error) {
 	}{core.FormatUUID(id)}}, nil
 }
 
+// record stores one report. A report that is no good costs as much as any other.
 func (f *Face) record(c *call) (core.CaptureID, error) {
+	if err := f.captures.Spend(c.source, 1); err != nil {
+		return "", err
+	}
 	body := f.roomyBody(c, maxBody)
 	defer body.close()
 	raw, err := io.ReadAll(body)
@@ -149,7 +157,7 @@ func (f *Face) record(c *call) (core.CaptureID, error) {
 		return "", bodyError(err, maxBody)
 	}
 	body.arrived()
-	report, err := parseReport(raw)
+	report, err := parseReport(bytes.TrimPrefix(raw, byteOrderMark))
 	if err != nil {
 		return "", err
 	}

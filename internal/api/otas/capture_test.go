@@ -79,7 +79,7 @@ func wantAnswer(t *testing.T, what string, a apptest.Answer, status int, descrip
 
 func TestLimitsOfAReport(t *testing.T) {
 	t.Parallel()
-	r := newReporter(t)
+	r := newReporter(t, apptest.WithConfig(func(c *config.Config) { c.Limits.AgentBurst, c.Limits.AgentBurstKB = 1_000_000, 1<<20 }))
 	pad := func(size int) string {
 		body := r.event(`"request_body":"@"`)
 		return strings.Replace(body, "@", strings.Repeat("y", size-len(body)+1), 1)
@@ -94,7 +94,9 @@ func TestLimitsOfAReport(t *testing.T) {
 
 	lines := func(n int) string { return strings.Repeat(r.event("")+"\n", n) }
 	wantAnswer(t, "5000 lines", r.report(t, "batch/?results=errors", lines(5000)+"\n \n"), 201, "events_captured")
-	for what, body := range map[string]string{"5001 lines": lines(5001), "5001 elements": "[" + strings.Repeat("1,", 5000) + "1]"} {
+	spaced := strings.Repeat("\n"+r.event("")+"\n", 5000)
+	wantAnswer(t, "10,000 lines", r.report(t, "batch/?results=errors", spaced), 201, "events_captured")
+	for what, body := range map[string]string{"5001 lines": lines(5001), "10,001 lines": spaced + "\n", "a lot of nothing": strings.Repeat("\r\n", 10_001), "5001 elements": "[" + strings.Repeat("1,", 5000) + "1]"} {
 		wantAnswer(t, what, r.report(t, "batch/", body), 413, "too_many_events")
 	}
 	wantAnswer(t, "a batch over 16 MiB", r.report(t, "batch/", strings.Repeat(pad(1<<20)+"\n", 17)), 413, "request_too_large")
@@ -112,7 +114,7 @@ func TestLimitsOfAReport(t *testing.T) {
 		}
 	}
 	counts := r.read(t, "error-count/?start_date="+time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)+"&end_date="+time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly), 200, "")
-	if n := counts.Body["data"].([]any)[0].(map[string]any)["count"]; n != 5005.0 { // those that were refused left nothing
+	if n := counts.Body["data"].([]any)[0].(map[string]any)["count"]; n != 10005.0 { // those that were refused left nothing
 		t.Errorf("%v events are counted", n)
 	}
 }
@@ -142,6 +144,68 @@ func TestFloodIsTurnedAway(t *testing.T) {
 	if events := r.read(t, "session/events/?session_id="+r.session, 200, "session_events_listed").Body; events["count"] != 9.0 {
 		t.Errorf("%v events are stored, want 9", events["count"])
 	}
+}
+
+// TestWhatIsRefusedIsPaidFor: reports that are no good cost as much to read as others. The clock stands.
+func TestWhatIsRefusedIsPaidFor(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	r := newReporter(t, apptest.WithConfig(func(c *config.Config) { c.Limits.AgentRate, c.Limits.AgentBurst = 1, 10 }),
+		apptest.WithOptions(func(o *app.Options) { o.Now = func() time.Time { return now } }))
+	for what, tc := range map[string]struct {
+		path, body, code string
+		times            int // after these, the nine that are left are spent
+	}{
+		"no JSON":                {"", "not json", "invalid_json", 9},
+		"nothing":                {"", "", "missing_required_fields", 9},
+		"an empty batch":         {"batch/", "", "no_event_captured", 9},
+		"blank and broken lines": {"batch/", "{\n\n \nx\r\n\n[]\n{}\n\nnull", "no_event_captured", 1},
+		"blank lines":            {"batch/", strings.Repeat("\n", 9), "no_event_captured", 1},
+		"an array of nothing":    {"batch/", "[1,2,[3,4,5],{\"a\":6,\"b\":[\"]\\\",,\"]},7,8,9,10,11]", "no_event_captured", 1},
+		"a broken array":         {"batch/", "[1,2,3,4,5,6,7,8,{", "invalid_json", 1},
+		"a broken empty array":   {"batch/", "[", "invalid_json", 9},
+	} {
+		x := r
+		x.agent, x.key, x.token = r.newAgent(t)
+		for range tc.times {
+			wantAnswer(t, what, x.report(t, tc.path, tc.body), 400, tc.code)
+		}
+		wantAnswer(t, what+" after it", x.report(t, tc.path, tc.body), 429, "rate_limited")
+	}
+}
+
+// TestLargeBatchIsRefusedInItsMiddle: the lines are paid for as they are read. What is stored is all or nothing,
+// and who is told to wait is told how long for all of it.
+func TestLargeBatchIsRefusedInItsMiddle(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	r := newReporter(t, apptest.WithConfig(func(c *config.Config) { c.Limits.AgentRate, c.Limits.AgentBurst = 1, 500 }),
+		apptest.WithOptions(func(o *app.Options) { o.Now = func() time.Time { return now } }))
+	lines := func(n int) string { return strings.Repeat(r.event("")+"\n", n) }
+	wantAnswer(t, "150 of 499", r.report(t, "batch/?results=errors", lines(150)), 201, "events_captured")
+	long := r.event(`"request_body":"` + strings.Repeat("y", 100_000) + `"`)
+	a := r.report(t, "batch/", lines(449)+long) // 300 are taken, 49 are left
+	wantAnswer(t, "450 of 349", a, 429, "rate_limited")
+	if got := a.Header.Get("Retry-After"); got != "401" {
+		t.Errorf("Retry-After = %q, want the time for 450", got)
+	}
+	wantAnswer(t, "more than may ever come", r.report(t, "batch/", lines(501)), 413, "over_allowance")
+	wantAnswer(t, "the last ones", r.report(t, "batch/", lines(49)), 201, "events_captured")
+	wantAnswer(t, "one more", r.report(t, "", r.event("")), 429, "rate_limited")
+	span := "start_date=" + now.UTC().AddDate(0, 0, -1).Format(time.DateOnly) + "&end_date=" + now.UTC().AddDate(0, 0, 1).Format(time.DateOnly)
+	if n := r.read(t, "error-count/?"+span, 200, "").Body["data"].([]any)[0].(map[string]any)["count"]; n != 199.0 {
+		t.Errorf("%v events are stored, want 199", n)
+	}
+}
+
+// TestByteOrderMarkIsNoData: some editors and shells write one.
+func TestByteOrderMarkIsNoData(t *testing.T) {
+	t.Parallel()
+	r := newReporter(t)
+	wantAnswer(t, "a report", r.report(t, "", "\ufeff"+r.event("")), 201, "event_captured")
+	wantAnswer(t, "NDJSON", r.report(t, "batch/", "\ufeff"+r.event("")+"\n"+r.event("")), 201, "events_captured")
+	wantAnswer(t, "an array", r.report(t, "batch/", "\ufeff ["+r.event("")+"]"), 201, "events_captured")
+	wantAnswer(t, "one in the middle", r.report(t, "batch/", r.event("")+"\n\ufeff"+r.event("")), 207, "events_partly_captured")
 }
 
 // TestReportIsRepeatedSafely: an event_id of the reporter's own is stored once.
@@ -230,6 +294,28 @@ func TestAnswersAreBounded(t *testing.T) {
 	list := paths["paths"].([]any)
 	if len(list) != 1000 || paths["more_paths"] != true || list[999].(map[string]any)["path"] != "/big" { // the most called, and the last by name
 		t.Errorf("%d paths, more: %v, last %v", len(list), paths["more_paths"], list[len(list)-1])
+	}
+}
+
+// TestStatusesOfAPathAreBounded: who answers with any status there is makes no endless breakdown.
+func TestStatusesOfAPathAreBounded(t *testing.T) {
+	t.Parallel()
+	r := newReporter(t)
+	var lines strings.Builder
+	for i := range 50 {
+		for _, path := range []string{"/many", "/fifty"} {
+			fmt.Fprintln(&lines, r.event(fmt.Sprintf(`"path":%q,"status_code":%d`, path, 500+i)))
+		}
+	}
+	wantAnswer(t, "the events", r.report(t, "batch/", lines.String()+r.event(`"path":"/many","status_code":550`)), 201, "events_captured")
+	today := time.Now().UTC()
+	a := r.read(t, "error-breakdown/?start_date="+today.AddDate(0, 0, -1).Format(time.DateOnly)+"&end_date="+today.AddDate(0, 0, 1).Format(time.DateOnly), 200, "error_breakdown")
+	for i, path := range []string{"/many", "/fifty"} {
+		p := a.Body["paths"].([]any)[i].(map[string]any)
+		more, shown := p["more_statuses"]
+		if want := path == "/many"; p["path"] != path || len(p["statuses"].([]any)) != 50 || shown != want || want && more != true {
+			t.Errorf("%s: %v, more: %v", path, p, more)
+		}
 	}
 }
 

@@ -14,8 +14,15 @@ import (
 	"github.com/reeve-ai/reeve/internal/observe"
 )
 
-// maxBatch is the largest body of a batch, in bytes.
-const maxBatch = 16 << 20
+// Limits of a batch. How many reports it may have is observe.MaxBatch.
+const (
+	maxBatch   = 16 << 20 // bytes
+	maxLines   = 10_000   // with the blank ones
+	spendLines = 100      // so many are read before their allowance is asked for
+)
+
+// byteOrderMark stands before a text that some editors and shells write.
+var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // lineResult says what became of one line. A refused one is described as the endpoint for single reports
 // describes it.
@@ -53,10 +60,10 @@ func (f *Face) recordBatch(c *call) (reply, error) {
 	default:
 		return reply{}, core.InvalidField("results", "must be all or errors")
 	}
-	b := batch{}
+	b := batch{spend: func(n int) error { return f.captures.Spend(c.source, n) }}
 	body := f.roomyBody(c, maxBatch)
 	defer body.close()
-	if err := b.read(bufio.NewReaderSize(body, 64<<10)); err != nil {
+	if err := b.read(bufio.NewReaderSize(body, roomStep)); err != nil {
 		return reply{}, bodyError(err, maxBatch)
 	}
 	body.arrived()
@@ -81,15 +88,38 @@ func (f *Face) recordBatch(c *call) (reply, error) {
 type batch struct {
 	results []lineResult
 	reports []observe.Report
-	places  []int // in results, of each report
+	places  []int             // in results, of each report
+	spend   func(n int) error // takes from the allowance, all or nothing
+	lines   int               // read so far, blank and broken ones included
+	paid    int               // of lines
 }
 
-// read reads the body. Its first byte tells an array from NDJSON.
+// read reads the body. Its first byte tells an array from NDJSON. What was read is paid for, whatever
+// becomes of it.
 func (b *batch) read(in *bufio.Reader) error {
-	if firstByte(in) == '[' {
-		return b.readArray(in)
+	if start, _ := in.Peek(len(byteOrderMark)); bytes.Equal(start, byteOrderMark) {
+		_, _ = in.Discard(len(byteOrderMark))
 	}
-	return b.readLines(in)
+	read := b.readLines
+	if firstByte(in) == '[' {
+		read = b.readArray
+	}
+	err := read(in)
+	b.lines = max(b.lines, 1)
+	if refused := b.pay(); err == nil {
+		err = refused
+	}
+	return err
+}
+
+// pay takes from the allowance what the lines cost that are not paid yet.
+func (b *batch) pay() error {
+	n := b.lines - b.paid
+	if n <= 0 {
+		return nil
+	}
+	b.paid = b.lines
+	return b.spend(n)
 }
 
 // firstByte returns the first byte that is no white space, and consumes nothing. 0: there is none near.
@@ -108,14 +138,25 @@ func firstByte(in *bufio.Reader) byte {
 // readLines reads NDJSON. Blank lines are counted, and nothing else.
 func (b *batch) readLines(in *bufio.Reader) error {
 	var buf []byte
-	for line := 1; ; line++ {
+	for {
 		text, long, err := readLine(in, buf)
 		last := errors.Is(err, io.EOF)
 		if err != nil && !last {
 			return err
 		}
+		if last && len(text) == 0 && !long { // behind the last line's end
+			return b.payLines(in)
+		}
+		if b.lines++; b.lines > maxLines {
+			return errTooManyLines
+		}
 		if buf = text; long || len(bytes.TrimSpace(text)) > 0 {
-			if err := b.add(line, long, func() (observe.Report, error) { return parseReport(text) }); err != nil {
+			if err := b.add(b.lines, long, func() (observe.Report, error) { return parseReport(text) }); err != nil {
+				return err
+			}
+		}
+		if last || b.lines%spendLines == 0 {
+			if err := b.payLines(in); err != nil {
 				return err
 			}
 		}
@@ -123,6 +164,37 @@ func (b *batch) readLines(in *bufio.Reader) error {
 			return nil
 		}
 	}
+}
+
+// payLines is pay in the middle of NDJSON. A batch that is refused there must come again as a whole, so the
+// lines behind are counted, and the refusal is that of all of them: with the wait after which there is
+// enough, or none if there never is.
+func (b *batch) payLines(in *bufio.Reader) error {
+	refused := b.pay()
+	if refused == nil {
+		return nil
+	}
+	all := b.lines
+	for open := false; ; {
+		part, err := in.ReadSlice('\n')
+		if len(part) > 0 && !open {
+			all++
+		}
+		if all > maxLines {
+			return errTooManyLines
+		}
+		open = errors.Is(err, bufio.ErrBufferFull)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil && !open {
+			return err
+		}
+	}
+	if err := b.spend(all); err != nil {
+		return err
+	}
+	return refused // it was filled up meanwhile
 }
 
 // readLine returns the next line in buf, which it may replace by a larger one. A line of more than maxBody
@@ -149,11 +221,15 @@ func (b *batch) readArray(in *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	if raw = bytes.TrimSpace(raw); !utf8.Valid(raw) || !json.Valid(raw) {
+	raw = bytes.TrimSpace(raw)
+	b.lines = min(elements(raw), observe.MaxBatch)
+	if err := b.pay(); err != nil {
+		return err
+	}
+	if !utf8.Valid(raw) || !json.Valid(raw) {
 		return core.Errorf(core.Invalid, "invalid_json", "the request body is not valid JSON")
 	}
-	line := 1
-	for i := nextByte(raw, 1); raw[i] != ']'; line++ {
+	for i, line := nextByte(raw, 1), 1; raw[i] != ']'; line++ {
 		end := valueEnd(raw, i)
 		element := raw[i:end]
 		if err := b.add(line, len(element) > maxBody, func() (observe.Report, error) { return reportOf(element) }); err != nil {
@@ -166,10 +242,40 @@ func (b *batch) readArray(in *bufio.Reader) error {
 	return nil
 }
 
+// elements counts the elements of an array, and of one that is broken those that can be told apart. One that
+// is empty counts as 1.
+func elements(raw []byte) int {
+	n, depth := 1, 0
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case '"':
+			for i++; i < len(raw) && raw[i] != '"'; i++ {
+				if raw[i] == '\\' {
+					i++
+				}
+			}
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth--
+		case ',':
+			if depth == 1 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+var (
+	errTooManyEvents = core.Errorf(core.TooLarge, "too_many_events", "a batch has at most %d events", observe.MaxBatch)
+	errTooManyLines  = core.Errorf(core.TooLarge, "too_many_events", "a batch has at most %d lines", maxLines)
+)
+
 // add takes one line that is not blank.
 func (b *batch) add(line int, long bool, parse func() (observe.Report, error)) error {
 	if len(b.results) == observe.MaxBatch {
-		return core.Errorf(core.TooLarge, "too_many_events", "a batch has at most %d lines", observe.MaxBatch)
+		return errTooManyEvents
 	}
 	result := lineResult{Line: line}
 	var report observe.Report

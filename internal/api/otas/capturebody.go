@@ -389,18 +389,17 @@ func readWhole(name string, raw []byte, to *int64) error {
 // maxSeconds is the end of the year 9999, the last that RFC 3339 can write.
 const maxSeconds = 253_402_300_800
 
-// readTime reads event_time: RFC 3339, or seconds since 1970. Null and "" are none.
+// readTime reads event_time: RFC 3339, or seconds since 1970, as a number or a string that holds one. Null and
+// "" are none.
 func readTime(raw []byte, r *observe.Report) error {
 	if isNull(raw) || string(raw) == `""` {
 		return nil
 	}
 	if raw[0] == '"' {
-		at, err := time.Parse(time.RFC3339Nano, unquote(raw[1:len(raw)-1]))
-		if err != nil {
-			return core.InvalidField("event_time", "must be a time as in RFC 3339, or seconds since 1970")
+		if at, err := time.Parse(time.RFC3339Nano, unquote(raw[1:len(raw)-1])); err == nil {
+			r.At = at.UTC()
+			return nil
 		}
-		r.At = at.UTC()
-		return nil
 	}
 	var seconds float64
 	if readNumber("event_time", raw, &seconds) != nil || math.Abs(seconds) >= maxSeconds {

@@ -98,6 +98,8 @@ func TestFieldsOfTheWrongTypeAreNamed(t *testing.T) {
 		{"event_time", `"yesterday"`},
 		{"event_time", `"2026-05-02T10:00:01"`},
 		{"event_time", "true"},
+		{"event_time", `"1e300"`},
+		{"event_time", `"NaN"`},
 		{"event_time", "[]"},
 		{"event_time", "1e300"},
 		{"event_time", "-1e12"},
@@ -115,6 +117,7 @@ func TestTimeOfAReport(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]time.Time{
 		`null`: {}, `""`: {}, `1777716001`: time.Date(2026, 5, 2, 10, 0, 1, 0, time.UTC),
+		`"1777716001.5"`:         time.Date(2026, 5, 2, 10, 0, 1, 500000000, time.UTC),
 		`1777716001.204417`:      time.Date(2026, 5, 2, 10, 0, 1, 204417000, time.UTC),
 		`"2026-05-02T10:00:01Z"`: time.Date(2026, 5, 2, 10, 0, 1, 0, time.UTC), `-0.5`: time.Date(1969, 12, 31, 23, 59, 59, 500000000, time.UTC),
 	} {

@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// TestSlowSendersHoldNobodyUp: many announce large batches and send nothing; room is made for what has come.
+// TestSlowSendersHoldNobodyUp: many announce large batches and send nothing; room is taken for what has come.
 func TestSlowSendersHoldNobodyUp(t *testing.T) {
 	t.Parallel()
 	r := newReporter(t)
-	for range 10 {
+	for range 300 {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(r.srv.URL, "http://"))
 		if err != nil {
 			t.Fatal(err)

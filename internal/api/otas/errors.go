@@ -43,6 +43,7 @@ var codes = map[string]failure{
 	codeNotObject:         {http.StatusBadRequest, "invalid_json"}, // reference 3, first paragraph
 	codeWrongType:         {http.StatusBadRequest, "invalid_json"},
 	"invalid_body":        {http.StatusBadRequest, "invalid_json"},
+	"request_timeout":     {http.StatusRequestTimeout, "request_timeout"},
 }
 
 // What failures are called at one endpoint, by code or, if that is not listed, by kind.

@@ -59,6 +59,22 @@ func TestTroubleOfOursIsNever401(t *testing.T) {
 	}
 }
 
+// TestBeingBusyIsNoError: a log that is read for errors tells of what is broken.
+func TestBeingBusyIsNoError(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		kind core.Kind
+		want string
+	}{{core.Unavailable, "level=WARN"}, {core.Internal, "level=ERROR"}, {core.Invalid, ""}} {
+		var log bytes.Buffer
+		f := New(Deps{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		f.fail(httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil), unknown, core.Errorf(tc.kind, "busy", "busy"))
+		if got := log.String(); !strings.Contains(got, tc.want) || (got == "") != (tc.want == "") {
+			t.Errorf("%s: logged %q, want %s", tc.kind, got, tc.want)
+		}
+	}
+}
+
 func TestEnvelope(t *testing.T) {
 	t.Parallel()
 	for want, e := range map[string]envelope{

@@ -25,13 +25,6 @@ var manifestText string
 
 var manifestTemplate = template.Must(template.New("manifest").Parse(manifestText))
 
-// redacted are the headers of which the manifest says that their values are never stored. The rule is that of
-// internal/observe; a test holds the two together.
-var redacted = []string{
-	"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "x-auth-token", "x-csrftoken",
-	"x-amz-security-token", "x-goog-api-key", "x-otas-agent-key", "x-otas-agent-session-token", "x-otas-sdk-key", "x-otas-user-token",
-}
-
 // manifestValues are what the manifest is filled with.
 type manifestValues struct {
 	Server      string // scheme and host of this server, without a slash at the end
@@ -69,7 +62,7 @@ func (f *Face) manifest(c *call) (reply, error) {
 		MaxMeta: maxMeta, MaxBody: maxBody, MaxBatch: observe.MaxBatch, MaxBatchBytes: maxBatch,
 		MaxPath: observe.MaxPath, MaxMethod: observe.MaxMethod,
 		MaxContentType: observe.MaxContentType, MaxLatency: observe.MaxLatencyMS, MaxCallBytes: observe.MaxCallBytes,
-		Redacted: redacted,
+		Redacted: observe.SecretHeaders(),
 	}
 	if p.Domain != nil && *p.Domain != "" {
 		v.Domain = label(*p.Domain)

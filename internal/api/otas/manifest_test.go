@@ -133,6 +133,29 @@ func TestManifestNamesEveryField(t *testing.T) {
 	}
 }
 
+// TestManifestNamesEveryRefusal: what the contract says of reports, batches and sessions that an agent can meet.
+func TestManifestNamesEveryRefusal(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	n := w.tenant(t)
+	text, _ := w.manifest(t, n.agent, n.headers())
+	_, table, _ := strings.Cut(text, "## When the server refuses")
+	for refusal, codes := range map[string][]string{
+		"400": {"missing_required_fields", "invalid_field: <name>", "invalid_json", "invalid_meta", "no_event_captured"},
+		"401": {"missing_agent_key", "invalid_agent_key", "invalid_or_expired_agent_key", "missing_agent_session_token", "invalid_or_expired_token"},
+		"403": {"session_agent_mismatch", "project_mismatch"},
+		"408": {"request_timeout"},
+		"413": {"request_too_large", "event_too_large", "meta_too_large", "too_many_events", "over_allowance"},
+		"429": {"rate_limited"},
+	} {
+		for _, code := range codes {
+			if !regexp.MustCompile("(?m)^\\| " + refusal + " \\|[^|]*`" + code + "`").MatchString(table) {
+				t.Errorf("no row for %s %s", refusal, code)
+			}
+		}
+	}
+}
+
 // TestManifestSaysWhatIsRedacted reports each header that the manifest names, and the agent's own secrets.
 func TestManifestSaysWhatIsRedacted(t *testing.T) {
 	t.Parallel()

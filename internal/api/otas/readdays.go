@@ -109,7 +109,8 @@ type (
 		Errors       int64          `json:"error_count"`
 		ClientErrors int64          `json:"client_error_count"`
 		Rate         float64        `json:"error_rate"` // errors / count, four decimals
-		Statuses     []statusWire   `json:"statuses"`
+		Statuses     []statusWire   `json:"statuses"`   // the core.MaxStatuses most frequent
+		MoreStatuses bool           `json:"more_statuses,omitempty"`
 		Last         *lastErrorWire `json:"last_error"`
 	}
 	statusWire struct {
@@ -132,7 +133,7 @@ type (
 func pathErrorsOf(p core.PathErrors) pathErrorsWire {
 	out := pathErrorsWire{
 		Path: p.Path, Count: p.Count, Errors: p.Errors, ClientErrors: p.ClientErrors,
-		Statuses: make([]statusWire, 0, len(p.Statuses)),
+		Statuses: make([]statusWire, 0, len(p.Statuses)), MoreStatuses: p.MoreStatuses,
 	}
 	if p.Count > 0 {
 		out.Rate = math.Round(float64(p.Errors)/float64(p.Count)*1e4) / 1e4

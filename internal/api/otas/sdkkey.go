@@ -3,9 +3,12 @@ package otas
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/reeve-ai/reeve/internal/core"
+	"github.com/reeve-ai/reeve/internal/identity"
 )
 
 // newSDKKey is the answer of reference 3.9, with the key's one-time plain text.
@@ -38,6 +41,10 @@ func listedSDKKeyOf(k core.Credential, now time.Time) listedSDKKey {
 	}
 }
 
+// maxSDKKeyName is identity's own limit, in characters. The service says the first thing that is wrong, and
+// this face must say all.
+const maxSDKKeyName = 255
+
 // sdkKeyFaults are the words of reference 3.9; those about the name are Reeve's own.
 var sdkKeyFaults = listed([]string{"validity", "name"}, map[fault]string{
 	{"validity", "required"}:      "validity is required",
@@ -55,10 +62,16 @@ func (f *Face) createSDKKey(c *call) (reply, error) {
 		return reply{}, err
 	}
 	days, given, wrong := body.integer("validity")
-	if !given {
+	switch {
+	case !given:
 		wrong = &core.Error{Kind: core.Invalid, Code: "required", Field: "validity", Message: "validity is required"}
+	case wrong == nil && (days < identity.MinSDKKeyDays || days > identity.MaxSDKKeyDays):
+		wrong = core.InvalidField("validity", "must be between %d and %d days", identity.MinSDKKeyDays, identity.MaxSDKKeyDays)
 	}
 	name, err := body.text("name")
+	if err == nil && utf8.RuneCountInString(strings.TrimSpace(name.V)) > maxSDKKeyName {
+		err = &core.Error{Kind: core.Invalid, Code: "field_too_long", Field: "name", Message: "name is too long"}
+	}
 	if wrong = errors.Join(wrong, err); wrong != nil {
 		return reply{}, wrong
 	}
