@@ -85,6 +85,9 @@ func (s *Service) create(ctx context.Context, by core.Principal, spec core.Agent
 		if a.AgentSpec, err = s.pinRoster(ctx, tx, by.Project, spec); err != nil {
 			return err
 		}
+		if a.Skills, err = s.PinSkills(ctx, tx, by.Project, spec.Skills); err != nil {
+			return err
+		}
 		if err := tx.CreateAgent(ctx, a); err != nil {
 			return err
 		}
@@ -258,7 +261,7 @@ func (s *Service) update(ctx context.Context, by core.Principal, id core.AgentID
 	return a, nil
 }
 
-// changed applies a change to a copy of the stored definition, judges it and pins its roster.
+// changed applies a change to a copy of the stored definition, judges it and pins its skills and its roster.
 func (s *Service) changed(ctx context.Context, tx core.Store, stored core.Agent, lim Limits, change func(*core.AgentSpec) error) (core.AgentSpec, error) {
 	next, err := cloneSpec(stored.AgentSpec)
 	if err != nil {
@@ -271,6 +274,11 @@ func (s *Service) changed(ctx context.Context, tx core.Store, stored core.Agent,
 	touched := changedParts(stored.AgentSpec, next)
 	if err := s.check(&next, lim, touched); err != nil {
 		return next, err
+	}
+	if touched.skills {
+		if next.Skills, err = s.PinSkills(ctx, tx, stored.Project, next.Skills); err != nil {
+			return next, err
+		}
 	}
 	if touched.roster {
 		return s.pinRoster(ctx, tx, stored.Project, next)
@@ -305,8 +313,8 @@ func (s *Service) NeedsSandbox(agent core.AgentSpec) bool {
 	return false
 }
 
-// ArchiveAgent archives an agent for good; doing so again changes nothing. Errors: Forbidden (below
-// admin); NotFound.
+// ArchiveAgent archives an agent for good, and its deployments with it (claude-managed-agents.md section
+// 3.11); doing so again changes nothing. Errors: Forbidden (below admin); NotFound.
 func (s *Service) ArchiveAgent(ctx context.Context, by core.Principal, id core.AgentID) (core.Agent, error) {
 	if err := by.Require(core.RoleAdmin); err != nil {
 		return core.Agent{}, err
@@ -318,6 +326,9 @@ func (s *Service) ArchiveAgent(ctx context.Context, by core.Principal, id core.A
 		}
 		a.ArchivedAt = s.clock()
 		a.UpdatedAt = a.ArchivedAt
+		if _, err := tx.ArchiveDeployments(ctx, by.Project, id, a.ArchivedAt); err != nil {
+			return err
+		}
 		return tx.SetAgentState(ctx, a)
 	})
 	if err != nil {

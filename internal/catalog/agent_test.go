@@ -33,7 +33,7 @@ func TestCreatedAgentIsKept(t *testing.T) {
 			},
 		},
 		MCPServers: []core.MCPServer{{Type: "url", Name: "tracker", URL: "https://mcp.example.com/mcp"}},
-		Skills:     []core.SkillBinding{{Type: "custom", Skill: "skill_1", Version: "latest"}},
+		Skills:     f.bindings(t, 1),
 		Metadata:   map[string]string{"team": "tools"},
 	}
 	made := f.create(t, spec)

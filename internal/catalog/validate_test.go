@@ -138,7 +138,7 @@ func TestLimitsAreReachable(t *testing.T) {
 	f := setup(t)
 	full := with(func(s *core.AgentSpec) {
 		s.Name, s.Description, s.System = strings.Repeat("é", 256), strings.Repeat("é", 2048), strings.Repeat("é", 100_000)
-		s.Tools, s.MCPServers, s.Skills = append(customs(127), builtin), servers(20), skills(20, "custom")
+		s.Tools, s.MCPServers, s.Skills = append(customs(127), builtin), servers(20), f.bindings(t, 20)
 		s.Metadata = map[string]string{}
 		for i := range 16 {
 			s.Metadata[fmt.Sprintf("%064d", i)] = strings.Repeat("é", 512)
@@ -228,7 +228,7 @@ func TestQoderListsAreChecked(t *testing.T) {
 		Kind: core.ToolsetBuiltin, Enabled: []string{"read", "image_gen"}, Disallowed: []string{"bash"},
 		Configs: []core.ToolConfig{{Name: "read", Policy: core.PolicyDeny}},
 	})
-	ok.MCPServers, ok.Skills = servers(1), skills(1, "qoder") // neither is used by a tool
+	ok.MCPServers, ok.Skills = servers(1), f.bindings(t, 1) // neither is used by a tool
 	if _, err := f.CreateAgent(t.Context(), f.admin, ok, catalog.CreateOptions{Limits: catalog.QoderLimits}); err != nil {
 		t.Error(err)
 	}
@@ -297,7 +297,10 @@ func TestServersAndSkillsAreChecked(t *testing.T) {
 	})
 	f := setup(t)
 	on := true
-	f.create(t, withSkills("anthropic", core.Toolset{Kind: core.ToolsetBuiltin, Default: core.ToolConfig{Enabled: &off}, Configs: []core.ToolConfig{{Name: "read", Enabled: &on}}}))
+	f.create(t, with(func(s *core.AgentSpec) {
+		s.Skills = f.bindings(t, 1)
+		s.Tools = []core.Toolset{{Kind: core.ToolsetBuiltin, Default: core.ToolConfig{Enabled: &off}, Configs: []core.ToolConfig{{Name: "read", Enabled: &on}}}}
+	}))
 	f.create(t, url("http://127.0.0.1:9000/mcp"))
 }
 

@@ -22,6 +22,9 @@ const (
 	DefaultMaxRedirects = 5
 )
 
+// keepTime is how long an unused connection of a Client with KeepAlive is kept.
+const keepTime = 90 * time.Second
+
 const (
 	userAgent = "Reeve"
 	maxURL    = 8 << 10   // bytes; common servers take no longer request lines
@@ -40,6 +43,9 @@ type Options struct {
 	MaxBody      int64         // bytes kept of one body, after decompression
 	Timeout      time.Duration // of one fetch: redirects and the whole body included
 	MaxRedirects int           // negative: none are followed
+	// KeepAlive keeps connections for the next request, for clients that belong to one project and one server.
+	// Who made such a client calls its Close.
+	KeepAlive bool
 }
 
 // Client fetches for agents. It is safe for concurrent use.
@@ -89,7 +95,8 @@ func New(o Options) *Client {
 				TLSHandshakeTimeout:    dialTime,
 				MaxResponseHeaderBytes: maxHeader,
 				ForceAttemptHTTP2:      true,
-				DisableKeepAlives:      true, // a kept connection would be shared between projects
+				DisableKeepAlives:      !o.KeepAlive, // a kept connection would be shared between projects
+				IdleConnTimeout:        keepTime,
 			},
 			CheckRedirect: func(req *http.Request, via []*http.Request) error {
 				// The client fills it in from the page before, whose query may hold what is not for

@@ -4,6 +4,7 @@
 // name which changes its address between a check and the call gains nothing. Size, time and redirects
 // are bounded.
 //
-// A Client holds no cookies, sends no credentials, uses no proxy from the environment and keeps no
-// connection, so nothing of one project's fetch reaches another's.
+// A Client holds no cookies, sends no credentials, uses no proxy from the environment and, unless
+// it was made for one project and server alone (Options.KeepAlive), keeps no connection, so nothing of one
+// project's fetch reaches another's.
 package egress

@@ -75,10 +75,12 @@ func (s *Service) Follow(ctx context.Context, by core.Principal, id core.Session
 		defer cancel()
 		sess, err := s.Session(ctx, by, id)
 		if err != nil {
-			yield(Feed{}, err)
+			if ctx.Err() == nil { // a watch that ended before it began has nothing to tell
+				yield(Feed{}, err)
+			}
 			return
 		}
-		f := follower{s: s, project: by.Project, id: id, sub: sub, yield: yield, deltas: opts.Deltas, after: opts.After}
+		f := follower{s: s, by: by, project: by.Project, id: id, sub: sub, yield: yield, deltas: opts.Deltas, after: opts.After}
 		if opts.Tail {
 			if f.after, err = s.tail(ctx, sess, opts.Recent); err != nil {
 				yield(Feed{}, err)
@@ -123,6 +125,7 @@ var inputTypes = []core.EventType{
 // follower is the state of one watcher.
 type follower struct {
 	s       *Service
+	by      core.Principal
 	project core.ProjectID
 	id      core.SessionID
 	sub     core.Subscription
@@ -159,12 +162,21 @@ func (f *follower) run(ctx context.Context) {
 			}
 		case <-beat.C:
 			// The bus may lose a nudge, so a beat looks again too.
-			if !f.read(ctx) || !f.yield(Feed{Beat: true}, nil) {
+			if !f.read(ctx) || !f.serves(ctx) || !f.yield(Feed{Beat: true}, nil) {
 				return
 			}
 		}
 		beat.Reset(beatEvery)
 	}
+}
+
+// serves reports whether the watcher may go on: the token of a work item ends with that item.
+func (f *follower) serves(ctx context.Context) bool {
+	if f.by.Kind != core.PrincipalWork {
+		return true
+	}
+	w, err := f.s.store.LiveWork(ctx, f.project, f.id)
+	return err == nil && w.ID == f.by.Work
 }
 
 // read yields everything in the log behind f.after. It reports false when the watch is over.

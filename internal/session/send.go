@@ -35,20 +35,27 @@ type accepted struct {
 	events    []core.Event
 	lease     core.Lease
 	leased    bool
-	interrupt int64 // Seq of the last interrupt in events; 0: none that has to be looked at
+	interrupt int64              // Seq of the last interrupt in events; 0: none that has to be looked at
+	work      core.EnvironmentID // whose queue got an item; empty: none did
 }
 
 // Send appends the caller's input and marks that its thread owes a turn. One transaction does both: if
 // Send returns nil, a turn will run. The accepted events come back in the order of in.
 //
 // A message to a running session waits in its queue. A confirmation or a result must answer a tool use
-// that waits for it; when the last one is answered, the turn goes on.
+// that waits for it, or will once the turn has come that far; when the last one is answered, the turn goes on.
+// A worker may send to the sessions that it serves, but confirm nothing: what asks for a person's word is not
+// for the machine that runs it.
 //
 // Errors: NotFound; Invalid (no input, a bad block, an answer that nothing waits for,
 // "session_archived", "session_observed"); Conflict ("session_busy"); RateLimited; Forbidden.
 func (s *Service) Send(ctx context.Context, by core.Principal, id core.SessionID, in []Input, opts SendOptions) ([]core.Event, error) {
-	if err := by.Require(core.RoleMember); err != nil {
-		return nil, err
+	if !by.IsWorker() {
+		if err := by.Require(core.RoleMember); err != nil {
+			return nil, err
+		}
+	} else if slices.ContainsFunc(in, func(i Input) bool { return i.Confirmation != nil }) {
+		return nil, core.Errorf(core.Forbidden, "forbidden", "a worker may not confirm tool uses")
 	}
 	if len(in) == 0 || len(in) > MaxInputs {
 		return nil, core.InvalidField("events", "1 to %d events", MaxInputs)
@@ -65,7 +72,7 @@ func (s *Service) Send(ctx context.Context, by core.Principal, id core.SessionID
 	}
 	var took accepted
 	err := s.store.Tx(ctx, func(tx core.Store) error {
-		sess, err := tx.Session(ctx, by.Project, id)
+		sess, err := open(ctx, tx, by, id, core.RoleMember)
 		if err != nil {
 			return err
 		}
@@ -90,6 +97,9 @@ func (s *Service) announce(id core.SessionID, took accepted) {
 	if len(took.events) > 0 {
 		s.bus.Wake(id)
 	}
+	if took.work != "" && s.workReady != nil {
+		s.workReady(took.work)
+	}
 }
 
 // accept appends the input to a session that tx holds, and owes a turn if one is due.
@@ -99,22 +109,34 @@ func (s *Service) accept(ctx context.Context, tx core.Store, sess *core.Session,
 	}
 	now := s.now()
 	thread := core.PrimaryThread(sess.ID)
+	elsewhere, err := selfHosted(ctx, tx, *sess)
+	if err != nil {
+		return accepted{}, err
+	}
 	waiting := waitingFor(*sess)
 	idle := sess.Status == core.StatusIdle
 	moot := idle && len(waiting) == 0 // nothing runs and nothing waits: an interrupt is done with at once
-	drafts := make([]core.Draft, 0, len(in)+2)
-	due, interrupted := false, -1 // the last interrupt in in that is not moot
+	drafts := make([]core.Draft, 0, len(in)+3)
+	var taken, placed []core.EventID // placed: confirmations that no turn takes up, because a worker runs the tool
+	due, interrupted := false, -1    // the last interrupt in in that is not moot
 	for i, input := range in {
-		d, err := draftOf(ctx, tx, *sess, indexed("events", i), input, &waiting)
+		a := asked{tx, *sess, indexed("events", i), elsewhere, &waiting, &taken}
+		d, err := a.draft(ctx, input)
 		if err != nil {
 			return accepted{}, err
 		}
 		d.Thread = thread
+		if input.Confirmation != nil && !d.Queued {
+			placed = append(placed, d.ID)
+		}
 		if input.Interrupt != nil && !moot {
 			d.Queued, interrupted = true, i
 		}
 		drafts = append(drafts, d)
 		due = due || input.Message != nil || input.Interrupt != nil && len(waiting) > 0
+	}
+	if len(placed) > 0 {
+		drafts = append(drafts, core.NewDraft(thread, "", core.EventInputProcessed, core.InputProcessed{Events: placed}))
 	}
 	answered := len(waitingFor(*sess)) - len(waiting)
 	// While tool uses wait for the client, messages wait too: every vendor wants the results first.
@@ -123,7 +145,7 @@ func (s *Service) accept(ctx context.Context, tx core.Store, sess *core.Session,
 	case due:
 		drafts = append(drafts, core.NewDraft(thread, core.NewID[core.TurnID](), core.EventStatusRunning, nil))
 		sess.Status, sess.StopReason = core.StatusRunning, nil
-	case answered > 0: // some of several: say again which are left
+	case answered > 0, len(placed) > 0: // some of several, or one that a worker runs now: say again which are left
 		stop := core.StopReason{Type: core.StopRequiresAction, Events: waiting}
 		drafts = append(drafts, core.NewDraft(thread, "", core.EventSessionUsage, core.UsageSnapshot{Usage: sess.Usage}),
 			core.NewDraft(thread, "", core.EventStatusIdle, stop))
@@ -145,7 +167,12 @@ func (s *Service) accept(ctx context.Context, tx core.Store, sess *core.Session,
 		took.interrupt = events[interrupted].Seq
 	}
 	if due {
-		took.lease, took.leased, err = tx.OweTurn(ctx, sess.Project, sess.ID, thread, s.dispatch.Node(), now, s.dispatch.LeaseUntil(now))
+		if took.lease, took.leased, err = tx.OweTurn(ctx, sess.Project, sess.ID, thread, s.dispatch.Node(), now, s.dispatch.LeaseUntil(now)); err != nil {
+			return took, err
+		}
+	}
+	if elsewhere && (!moot || slices.ContainsFunc(in, func(i Input) bool { return i.Interrupt == nil })) {
+		took.work, err = offerWork(ctx, tx, *sess, now)
 	}
 	return took, err
 }
@@ -172,87 +199,6 @@ func waitingFor(sess core.Session) []core.EventID {
 		return nil
 	}
 	return slices.Clone(sess.StopReason.Events)
-}
-
-// draftOf turns input into a draft and strikes what it answers from waiting.
-func draftOf(ctx context.Context, tx core.Store, sess core.Session, field string, in Input, waiting *[]core.EventID) (core.Draft, error) {
-	switch {
-	case in.Message != nil:
-		d := core.NewDraft("", "", core.EventUserMessage, in.Message)
-		d.Queued = true
-		return d, nil
-	case in.Interrupt != nil:
-		if t := in.Interrupt.Thread; t != "" && t != core.PrimaryThread(sess.ID) {
-			return core.Draft{}, core.InvalidField(field+".session_thread_id", "the session has no such thread")
-		}
-		return core.NewDraft("", "", core.EventUserInterrupt, in.Interrupt), nil // accept knows whether it waits
-	case in.Confirmation != nil:
-		fits := func(u core.ToolUse, allowed bool) bool { return u.Permission == "ask" && !allowed }
-		if err := answers(ctx, tx, sess, field+".tool_use_id", in.Confirmation.ToolUse, waiting, fits); err != nil {
-			return core.Draft{}, err
-		}
-		d := core.NewDraft("", "", core.EventUserToolConfirmation, in.Confirmation)
-		d.Queued = true
-		return d, nil
-	case in.CustomResult != nil:
-		fits := func(u core.ToolUse, _ bool) bool { return u.Kind == core.ToolsetCustom }
-		if err := answers(ctx, tx, sess, field+".custom_tool_use_id", in.CustomResult.ToolUse, waiting, fits); err != nil {
-			return core.Draft{}, err
-		}
-		return core.NewDraft("", "", core.EventUserCustomToolResult, in.CustomResult), nil // stamped on receipt
-	default:
-		fits := func(u core.ToolUse, allowed bool) bool { return u.Kind != core.ToolsetMCP && allowed }
-		if err := answers(ctx, tx, sess, field+".tool_use_id", in.ToolResult.ToolUse, waiting, fits); err != nil {
-			return core.Draft{}, err
-		}
-		return core.NewDraft("", "", core.EventUserToolResult, in.ToolResult), nil
-	}
-}
-
-// answers checks that a tool use waits for this kind of answer, and strikes it. fits is told whether the
-// tool may run: its policy says so, or the client confirmed it.
-func answers(ctx context.Context, tx core.Store, sess core.Session, field string, id core.EventID, waiting *[]core.EventID, fits func(u core.ToolUse, allowed bool) bool) error {
-	i := slices.Index(*waiting, id)
-	if i < 0 {
-		return core.InvalidField(field, "no tool use %q waits for an answer", "sevt_"+string(id))
-	}
-	e, err := tx.EventByID(ctx, sess.Project, sess.ID, id)
-	if err != nil {
-		return err
-	}
-	use, err := core.Payload[core.ToolUse](e)
-	if err != nil {
-		return err
-	}
-	allowed := use.Permission == "allow"
-	if use.Permission == "ask" {
-		if allowed, err = confirmed(ctx, tx, sess.Project, e); err != nil {
-			return err
-		}
-	}
-	if !fits(use, allowed) {
-		return core.InvalidField(field, "tool use %q waits for another kind of answer", "sevt_"+string(id))
-	}
-	*waiting = slices.Delete(*waiting, i, i+1)
-	return nil
-}
-
-// confirmed reports whether the client has answered already that a tool use may run. It waits on then
-// for a worker, which runs the tools of a self-hosted environment.
-func confirmed(ctx context.Context, tx core.Store, project core.ProjectID, use core.Event) (bool, error) {
-	events, err := tx.Events(ctx, project, use.Session, core.EventQuery{
-		After: use.Seq, Limit: MaxEventPage, Types: []core.EventType{core.EventUserToolConfirmation},
-	})
-	for _, e := range events {
-		c, err := core.Payload[core.ToolConfirmation](e)
-		if err != nil {
-			return false, err
-		}
-		if c.ToolUse == use.ID && c.Allow {
-			return true, nil
-		}
-	}
-	return false, err
 }
 
 func checkInput(field string, in Input) error {
@@ -308,6 +254,9 @@ func indexed(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i
 //
 // Errors: NotFound; Invalid ("session_archived", "session_observed"); Forbidden.
 func (s *Service) Cancel(ctx context.Context, by core.Principal, id core.SessionID) (bool, error) {
+	if by.IsWorker() {
+		return false, by.Require(core.RoleMember)
+	}
 	sess, err := s.Session(ctx, by, id)
 	if err != nil {
 		return false, err

@@ -48,6 +48,10 @@ type Service struct {
 	walls    error                                                                           // why this server has no sandbox; nil: it has
 	forget   func(ctx context.Context, project core.ProjectID, session core.SessionID) error // nil: nothing to forget
 
+	vaults func(ctx context.Context, tx core.Store, project core.ProjectID, ids []core.VaultID) error // nil: there are no vaults
+
+	workReady func(core.EnvironmentID) // nil: nobody listens
+
 	closing   chan struct{} // closed when the server stops: every Follow ends
 	closeOnce sync.Once
 }
@@ -66,6 +70,16 @@ func (s *Service) RefuseSandboxes(err *core.Error) { s.walls = err }
 func (s *Service) AfterDelete(fn func(ctx context.Context, project core.ProjectID, session core.SessionID) error) {
 	s.forget = fn
 }
+
+// UseVaults has check judge the vaults that a new session names, in the transaction that makes it. It is
+// called before the service is used.
+func (s *Service) UseVaults(check func(ctx context.Context, tx core.Store, project core.ProjectID, ids []core.VaultID) error) {
+	s.vaults = check
+}
+
+// OnWork has fn called behind a commit that queued a work item for an environment. It is called before the
+// service is used.
+func (s *Service) OnWork(fn func(core.EnvironmentID)) { s.workReady = fn }
 
 // Close ends every Follow, so that a server that stops need not wait for its watchers. All else goes on.
 func (s *Service) Close() { s.closeOnce.Do(func() { close(s.closing) }) }
@@ -95,62 +109,88 @@ type NewSession struct {
 	Version     int // 0: the newest
 	Overrides   *Overrides
 	Environment core.EnvironmentID
+	Deployment  core.DeploymentID // whose run this is; empty: nobody's
 	Title       *string
 	Metadata    map[string]string
 	EnvVars     map[string]string
-	VaultIDs    []string
-	Inputs      []Input // ≤ 50 messages; if any, the session starts to run at once
+	VaultIDs    []string // 32 hex digits each, in the order in which they are asked
+	Inputs      []Input  // ≤ 50 messages; if any, the session starts to run at once
 }
 
 // Create makes a session with a frozen copy of the agent. With Inputs the first turn is owed in the
 // same transaction, and the session comes back running.
 //
 // Errors: Invalid (agent or environment unknown, archived or of another project; limits; a model that
-// nothing serves; skills and vaults that do not exist), Forbidden, RateLimited.
+// nothing serves; skills that do not exist; vaults that do not or are archived), Forbidden, RateLimited.
 func (s *Service) Create(ctx context.Context, by core.Principal, n NewSession) (core.Session, error) {
-	if err := by.Require(core.RoleMember); err != nil {
+	if err := s.admit(by, n); err != nil {
 		return core.Session{}, err
 	}
-	if err := checkNew(n); err != nil {
-		return core.Session{}, err
-	}
-	if len(n.Inputs) > 0 {
-		if err := s.dispatch.Admit(); err != nil {
-			return core.Session{}, err
-		}
-	}
-	now := s.now()
-	sess := core.Session{
-		Project: by.Project, ID: core.NewID[core.SessionID](), Origin: core.OriginManaged,
-		Agent: n.Agent, Environment: n.Environment, Title: n.Title, Metadata: n.Metadata, EnvVars: n.EnvVars,
-		VaultIDs: n.VaultIDs, Status: core.StatusIdle, CreatedAt: now, UpdatedAt: now,
-	}
-	if sess.Metadata == nil {
-		sess.Metadata = map[string]string{}
-	}
-	var started accepted
-	err := s.store.Tx(ctx, func(tx core.Store) error {
-		started = accepted{}
-		spec, version, err := s.resolve(ctx, tx, by, n)
-		if err != nil {
-			return err
-		}
-		sess.Snapshot, sess.AgentVersion = spec, version
-		sess.Status, sess.StopReason, sess.LastSeq = core.StatusIdle, nil, 0
-		if err := tx.CreateSession(ctx, sess); err != nil {
-			return err
-		}
-		if len(n.Inputs) == 0 {
-			return nil
-		}
-		started, err = s.accept(ctx, tx, &sess, n.Inputs, SendOptions{})
+	var sess core.Session
+	var announce func()
+	err := s.store.Tx(ctx, func(tx core.Store) (err error) {
+		sess, announce, err = s.create(ctx, tx, by, n)
 		return err
 	})
 	if err != nil {
 		return core.Session{}, err
 	}
-	s.announce(sess.ID, started)
+	announce()
 	return sess, nil
+}
+
+// CreateIn is Create as a part of the caller's transaction. If that is committed, the caller calls announce
+// once, behind the commit: it starts the first turn. If the transaction is undone, there is nothing to
+// announce.
+func (s *Service) CreateIn(ctx context.Context, tx core.Store, by core.Principal, n NewSession) (sess core.Session, announce func(), err error) {
+	if err := s.admit(by, n); err != nil {
+		return core.Session{}, nil, err
+	}
+	return s.create(ctx, tx, by, n)
+}
+
+// admit judges what needs no look into the store.
+func (s *Service) admit(by core.Principal, n NewSession) error {
+	if err := by.Require(core.RoleMember); err != nil {
+		return err
+	}
+	if err := checkNew(n); err != nil {
+		return err
+	}
+	if len(n.Inputs) > 0 {
+		return s.dispatch.Admit()
+	}
+	return nil
+}
+
+// create makes the session in tx.
+func (s *Service) create(ctx context.Context, tx core.Store, by core.Principal, n NewSession) (core.Session, func(), error) {
+	spec, version, err := s.resolve(ctx, tx, by, n)
+	if err != nil {
+		return core.Session{}, nil, err
+	}
+	now := s.now()
+	sess := core.Session{
+		Project: by.Project, ID: core.NewID[core.SessionID](), Origin: core.OriginManaged,
+		Agent: n.Agent, AgentVersion: version, Snapshot: spec, Environment: n.Environment, Deployment: n.Deployment,
+		Title: n.Title, Metadata: n.Metadata, EnvVars: n.EnvVars, VaultIDs: n.VaultIDs,
+		Status: core.StatusIdle, CreatedAt: now, UpdatedAt: now,
+	}
+	if sess.Metadata == nil {
+		sess.Metadata = map[string]string{}
+	}
+	if err := tx.CreateSession(ctx, sess); err != nil {
+		return core.Session{}, nil, err
+	}
+	var started accepted
+	if len(n.Inputs) > 0 {
+		if started, err = s.accept(ctx, tx, &sess, n.Inputs, SendOptions{}); err != nil {
+			return core.Session{}, nil, err
+		}
+	} else if started.work, err = queueWork(ctx, tx, sess, now); err != nil {
+		return core.Session{}, nil, err
+	}
+	return sess, func() { s.announce(sess.ID, started) }, nil
 }
 
 // resolve loads and checks what a new session refers to. References are 400, not 404: the session is
@@ -162,13 +202,13 @@ func (s *Service) resolve(ctx context.Context, tx core.Store, by core.Principal,
 	}
 	env, err := tx.Environment(ctx, by.Project, n.Environment)
 	if core.KindOf(err) == core.NotFound {
-		return nil, 0, core.InvalidField("environment_id", "environment env_%s was not found", n.Environment)
+		return nil, 0, reference("environment_not_found", "environment_id", "environment env_%s was not found", n.Environment)
 	}
 	if err != nil {
 		return nil, 0, err
 	}
 	if !env.ArchivedAt.IsZero() {
-		return nil, 0, core.InvalidField("environment_id", "environment env_%s is archived", n.Environment)
+		return nil, 0, reference("environment_archived", "environment_id", "environment env_%s is archived", n.Environment)
 	}
 	spec := agent.AgentSpec
 	if n.Overrides != nil {
@@ -186,10 +226,32 @@ func (s *Service) resolve(ctx context.Context, tx core.Store, by core.Principal,
 	if _, err := s.models.Model(spec.Model.ID); err != nil {
 		return nil, 0, err
 	}
-	if len(n.VaultIDs) > 0 {
-		return nil, 0, core.InvalidField("vault_ids[0]", "vault %q was not found", n.VaultIDs[0])
+	if err := s.checkVaults(ctx, tx, by.Project, n.VaultIDs); err != nil {
+		return nil, 0, err
 	}
 	return &spec, agent.Version, nil
+}
+
+func (s *Service) checkVaults(ctx context.Context, tx core.Store, project core.ProjectID, vaults []string) error {
+	if len(vaults) == 0 {
+		return nil
+	}
+	if s.vaults == nil {
+		return reference("vault_not_found", "vault_ids[0]", "there is no such vault")
+	}
+	ids := make([]core.VaultID, len(vaults))
+	for i, id := range vaults {
+		ids[i] = core.VaultID(id)
+	}
+	return s.vaults(ctx, tx, project, ids)
+}
+
+// reference is an Invalid error about what a new session refers to. Its code says what is the matter with
+// it, for those who start sessions again and again and want to know whether that still makes sense.
+func reference(code, field, format string, args ...any) *core.Error {
+	e := core.InvalidField(field, format, args...)
+	e.Code = code
+	return e
 }
 
 // within puts the name of the request's member before the field that an error names.
@@ -209,9 +271,7 @@ func within(member string, err error) error {
 func servable(spec core.AgentSpec, env core.EnvironmentConfig) error {
 	switch {
 	case len(spec.Skills) > 0:
-		return core.InvalidField("agent", "skill %q was not found", spec.Skills[0].Skill)
-	case len(spec.MCPServers) > 0:
-		return core.InvalidField("agent", "it uses MCP servers, which this server does not connect to yet")
+		return reference("skill_not_found", "agent", "skill %q was not found", spec.Skills[0].Skill)
 	case spec.Roster != nil:
 		return core.InvalidField("agent", "it coordinates other agents, which this server does not run yet")
 	case env.SetupScript != "":
@@ -241,7 +301,7 @@ func loadAgent(ctx context.Context, tx core.Store, by core.Principal, n NewSessi
 	case err != nil:
 		return agent, err
 	case !agent.ArchivedAt.IsZero():
-		return agent, core.InvalidField("agent", "agent agent_%s is archived", n.Agent)
+		return agent, reference("agent_archived", "agent", "agent agent_%s is archived", n.Agent)
 	case !agent.Active:
 		return agent, core.InvalidField("agent", "agent agent_%s is deactivated", n.Agent)
 	}
@@ -334,12 +394,26 @@ func (s *Service) Observe(ctx context.Context, by core.Principal, meta json.RawM
 	return sess, nil
 }
 
-// Session returns one session of the caller's project, or NotFound.
+// Session returns one session of the caller's project, and to a worker one that it serves; or NotFound.
 func (s *Service) Session(ctx context.Context, by core.Principal, id core.SessionID) (core.Session, error) {
-	if err := by.Require(core.RoleViewer); err != nil {
+	return open(ctx, s.store, by, id, core.RoleViewer)
+}
+
+// open loads a session for who has the role, or serves it as a worker.
+func open(ctx context.Context, store core.Store, by core.Principal, id core.SessionID, role core.Role) (core.Session, error) {
+	if !by.IsWorker() {
+		if err := by.Require(role); err != nil {
+			return core.Session{}, err
+		}
+	}
+	sess, err := store.Session(ctx, by.Project, id)
+	if err == nil {
+		err = by.RequireIn(sess, role)
+	}
+	if err != nil {
 		return core.Session{}, err
 	}
-	return s.store.Session(ctx, by.Project, id)
+	return sess, nil
 }
 
 // Sessions lists the caller's sessions as page asks; past the end the slice is empty.
@@ -447,8 +521,10 @@ func (s *Service) Archive(ctx context.Context, by core.Principal, id core.Sessio
 		if err := tx.UpdateSession(ctx, sess); err != nil {
 			return err
 		}
-		_, err = tx.Append(ctx, by.Project, id, now, core.NewDraft(core.PrimaryThread(id), "", core.EventStatusTerminated, nil))
-		return err
+		if _, err = tx.Append(ctx, by.Project, id, now, core.NewDraft(core.PrimaryThread(id), "", core.EventStatusTerminated, nil)); err != nil {
+			return err
+		}
+		return stopWork(ctx, tx, sess, now)
 	})
 	if err != nil {
 		return core.Session{}, err

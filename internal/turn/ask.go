@@ -280,6 +280,9 @@ func (v *run) toolUse(call core.ToolCall) core.ToolUse {
 	use := core.ToolUse{Kind: core.ToolsetBuiltin, Name: call.Name, CallID: call.ID, Permission: "allow", Input: json.RawMessage("{}")}
 	if e, ok := v.tools.entries[call.Name]; ok {
 		use.Kind, use.Permission = e.kind, e.permission()
+		if e.kind == core.ToolsetMCP {
+			use.Server, use.Name = e.server, e.name
+		}
 	}
 	if use.CallID == "" {
 		use.CallID = "call_" + core.NewID[string]()
@@ -291,6 +294,9 @@ func (v *run) toolUse(call core.ToolCall) core.ToolUse {
 		use.Input = raw
 	default:
 		use.InputError = fmt.Sprintf("the arguments are not a JSON object (%d bytes)", len(raw))
+	}
+	if _, known := v.tools.entries[call.Name]; v.self && (!known || use.InputError != "") {
+		use.Permission = "deny" // this server answers it: no worker may take it for a tool that it has
 	}
 	return use
 }

@@ -58,6 +58,9 @@ func (c *client) drive(ctx context.Context, t *testing.T, n node) bool {
 		c.first = nil
 	}
 	for feed, err := range n.Follow(ctx, n.h.by, n.h.sess.ID, session.FollowOptions{}) {
+		if ctx.Err() != nil {
+			return false // the cut may come while the log is read
+		}
 		if err != nil {
 			t.Errorf("follow: %v", err)
 			return true

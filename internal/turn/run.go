@@ -23,7 +23,11 @@ type run struct {
 	sess  core.Session // as stored; Status and Usage are kept up by this run, after the commit
 	tools toolbox
 	self  bool // self-hosted environment
+	waits bool // the last decision was to wait for a worker
 	net   bool // the environment lets the sandbox use the network
+
+	remotes []*remote   // the agent's MCP servers
+	reached core.TurnID // the turn in which they were reached; empty: none yet
 
 	mu sync.Mutex // tools finish side by side: guards t, and holds from a commit until t has it
 	t  *transcript
@@ -33,10 +37,11 @@ type run struct {
 type action int
 
 const (
-	done     action = iota + 1 // the turn is settled
-	again                      // look again: the state changed
-	askModel                   // the model owes an answer; its span is open
-	runTools                   // tool uses wait for this server
+	done         action = iota + 1 // the turn is settled
+	again                          // look again: the state changed
+	askModel                       // the model owes an answer; its span is open
+	runTools                       // tool uses wait for this server
+	reachServers                   // what comes next may need the agent's MCP servers
 )
 
 // Run drives the turns of one leased thread until none is owed. A nil error means that the turn is
@@ -47,6 +52,7 @@ func (r *Runner) Run(ctx context.Context, lease core.Lease, a *alarm) error {
 	if err := v.load(ctx); err != nil {
 		return err
 	}
+	defer v.leave()
 	for {
 		next, err := v.next(ctx)
 		if err != nil {
@@ -67,6 +73,13 @@ func (r *Runner) Run(ctx context.Context, lease core.Lease, a *alarm) error {
 			}
 		case runTools:
 			if err := v.runTools(ctx); err != nil {
+				return err
+			}
+			if err := v.relist(ctx); err != nil {
+				return err
+			}
+		case reachServers:
+			if err := v.reach(ctx); err != nil {
 				return err
 			}
 		}
@@ -90,7 +103,8 @@ func (v *run) load(ctx context.Context) error {
 	}
 	v.self = env.Config.SelfHosted
 	v.net = err == nil && !env.Config.SelfHosted && !env.Config.Networking.Limited // no recipe: no network
-	v.tools = newToolbox(*v.sess.Snapshot, v.registry, v.self)
+	v.remotes = remotesOf(*v.sess.Snapshot)
+	v.equip()
 	if v.t = v.recent.take(v.lease.Thread); v.t == nil {
 		v.t = newTranscript()
 	}
@@ -104,6 +118,9 @@ func (v *run) load(ctx context.Context) error {
 		return []core.Draft{v.spanEnd(true, "", core.Usage{})}, nil
 	})
 }
+
+// equip works out what the agent may call now.
+func (v *run) equip() { v.tools = newToolbox(*v.sess.Snapshot, v.registry, v.self, v.remotes) }
 
 // draft makes an event of this turn.
 func (v *run) draft(t core.EventType, payload any) core.Draft {
@@ -154,7 +171,12 @@ func (v *run) write(ctx context.Context, decide func(tx core.Store) ([]core.Draf
 func (v *run) next(ctx context.Context) (action, error) {
 	var act action
 	var heard int64
+	var work bool // a work item was queued
 	err := v.write(ctx, func(tx core.Store) ([]core.Draft, error) {
+		work = false
+		if err := v.hearResults(ctx, tx); err != nil {
+			return nil, err
+		}
 		queue, err := tx.QueuedEvents(ctx, v.lease.Project, v.lease.Session, v.lease.Thread)
 		if err != nil {
 			return nil, err
@@ -163,10 +185,16 @@ func (v *run) next(ctx context.Context) (action, error) {
 		heard = newestInterrupt(queue)
 		var drafts []core.Draft
 		act, drafts, err = v.decide(ctx, tx, queue)
+		if err == nil && act == done && v.waits {
+			work, err = tx.QueueWork(ctx, core.NewWork(v.sess, v.now()))
+		}
 		return drafts, err
 	})
 	if err != nil {
 		return 0, err
+	}
+	if work && v.opts.WorkReady != nil {
+		v.opts.WorkReady(v.sess.Environment)
 	}
 	v.alarm.hear(heard) // what came after the queue was read has a greater Seq, and rings
 	switch act {
@@ -181,6 +209,7 @@ func (v *run) next(ctx context.Context) (action, error) {
 // decide is the order of things: an interrupt before all, then answers to tool uses, then the tools,
 // then messages, then the model.
 func (v *run) decide(ctx context.Context, tx core.Store, queue []core.Event) (action, []core.Draft, error) {
+	v.waits = false
 	q := sortQueue(queue, v.t.begun)
 	if len(q.interrupts) > 0 {
 		return v.interrupted(ctx, tx, q)
@@ -191,11 +220,21 @@ func (v *run) decide(ctx context.Context, tx core.Store, queue []core.Event) (ac
 	}
 	ours, theirs := v.openUses()
 	switch {
+	case len(ours) > 0 && v.owesReach():
+		return reachServers, nil, nil
 	case len(ours) > 0:
 		return runTools, nil, nil
 	case len(theirs) > 0:
+		v.waits = v.self
 		d, err := v.settle(ctx, tx, core.StopReason{Type: core.StopRequiresAction, Events: theirs})
 		return done, d, err
+	}
+	if len(q.messages) == 0 && !v.t.owesAnswer() {
+		d, err := v.settle(ctx, tx, core.StopReason{Type: core.StopEndTurn})
+		return done, d, err
+	}
+	if v.owesReach() {
+		return reachServers, nil, nil
 	}
 	var drafts []core.Draft
 	if len(q.messages) > 0 {
@@ -203,10 +242,6 @@ func (v *run) decide(ctx context.Context, tx core.Store, queue []core.Event) (ac
 		if drafts, err = v.takeUp(ctx, tx, q.messages); err != nil {
 			return 0, nil, err
 		}
-	}
-	if len(q.messages) == 0 && !v.t.owesAnswer() {
-		d, err := v.settle(ctx, tx, core.StopReason{Type: core.StopEndTurn})
-		return done, d, err
 	}
 	if v.t.steps >= v.opts.MaxSteps {
 		d, err := v.giveUp(ctx, tx, core.SessionError{
@@ -222,6 +257,30 @@ func (v *run) decide(ctx context.Context, tx core.Store, queue []core.Event) (ac
 		drafts = append(drafts, v.draft(core.EventStatusRunning, nil))
 	}
 	return askModel, append(drafts, v.draft(core.EventModelRequestStart, core.ModelRequestStart{Model: v.sess.Snapshot.Model.ID})), nil
+}
+
+// hearResults takes in what clients and workers answered while the turn ran: they see a tool use when it is
+// appended, and need not wait for the turn to say that it waits. The session is held, so that an answer comes
+// either before this decision or behind it, where it finds the session idle.
+func (v *run) hearResults(ctx context.Context, tx core.Store) error {
+	if !slices.ContainsFunc(v.t.uses, func(u *use) bool { return v.tools.entries[u.called()].client }) {
+		return nil
+	}
+	if _, err := tx.Session(ctx, v.lease.Project, v.lease.Session); err != nil {
+		return err
+	}
+	events, err := tx.Events(ctx, v.lease.Project, v.lease.Session, core.EventQuery{
+		After: v.t.heard, Limit: readPage, Types: []core.EventType{core.EventUserToolResult, core.EventUserCustomToolResult}, Thread: v.lease.Thread,
+	})
+	if err != nil {
+		return fmt.Errorf("read answers in session %s: %w", v.lease.Session, err)
+	}
+	for _, e := range events {
+		if err := v.t.hear(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // queue is unprocessed input by kind, oldest first.
@@ -275,11 +334,12 @@ func (v *run) takeUp(ctx context.Context, tx core.Store, ids []core.EventID) ([]
 // that wait for the client.
 func (v *run) openUses() (ours []*use, theirs []core.EventID) {
 	for _, u := range v.t.uses {
-		e, known := v.tools.entries[u.Name]
+		e, known := v.tools.entries[u.called()]
+		asks := u.Permission == "ask" && !u.allowed && (known || u.Kind == core.ToolsetMCP) // its server may be away only now
 		switch {
-		case u.Permission == "deny" || u.refused || !known || u.InputError != "":
+		case u.Permission == "deny" || u.refused || u.InputError != "":
 			ours = append(ours, u)
-		case e.client, u.Permission == "ask" && !u.allowed:
+		case asks, known && e.client:
 			theirs = append(theirs, u.event)
 		default:
 			ours = append(ours, u)

@@ -24,8 +24,11 @@ type Options struct {
 	OutputTokens     int64         // 8,192: the limit of an answer where the catalogue names none
 	SandboxNetwork   bool          // whether an environment with an open network gets it
 	SandboxLimits    core.SandboxLimits
+	MCP              core.MCP // nil: agents' MCP servers are not reached
 	// Workspace is the host folder of a session's sandbox.
 	Workspace func(core.ProjectID, core.SessionID) string
+	// WorkReady is called behind a commit that queued a work item for an environment; nil: nobody listens.
+	WorkReady func(core.EnvironmentID)
 }
 
 func (o Options) withDefaults() Options {

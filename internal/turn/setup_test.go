@@ -31,6 +31,7 @@ type house struct {
 	fake   *fake.Provider
 	tools  toolset
 	bus    *bus.Bus
+	mcp    core.MCP     // nil: none
 	skew   atomic.Int64 // nanoseconds that the clock was put forward
 	by     core.Principal
 	sess   core.Session
@@ -44,6 +45,12 @@ default: scripted
 
 // build makes a house with a session whose agent has every tool of the house, and a custom tool "ask_me".
 func build(t *testing.T, script *fake.Provider, tools toolset) *house {
+	t.Helper()
+	return buildWith(t, script, tools, func(*core.AgentSpec) {})
+}
+
+// buildWith is build with a change to the agent.
+func buildWith(t *testing.T, script *fake.Provider, tools toolset, change func(*core.AgentSpec)) *house {
 	t.Helper()
 	folder := t.TempDir()
 	need(t, os.WriteFile(filepath.Join(folder, "models.yaml"), []byte(catalogue), 0o600))
@@ -65,6 +72,7 @@ func build(t *testing.T, script *fake.Provider, tools toolset) *house {
 			{Kind: core.ToolsetCustom, Name: "ask_me", InputSchema: json.RawMessage(`{"type":"object"}`)},
 		}},
 	}
+	change(&agent.AgentSpec)
 	need(t, h.db.CreateAgent(ctx, agent))
 	env := core.Environment{Project: p.ID, ID: core.NewID[core.EnvironmentID](), Name: "box", Metadata: map[string]string{}, CreatedAt: now, UpdatedAt: now}
 	need(t, h.db.CreateEnvironment(ctx, env))
@@ -90,7 +98,7 @@ func (h *house) open(runs core.Store, opts turn.Options) node {
 	if opts.Node == "" {
 		opts.Node = "node"
 	}
-	opts.SoftStop, opts.BackoffBase = time.Millisecond, time.Millisecond
+	opts.SoftStop, opts.BackoffBase, opts.MCP = time.Millisecond, time.Millisecond, h.mcp
 	runner := turn.NewRunner(runs, h.models, h.tools, nil, h.bus, h.now, slog.New(slog.DiscardHandler), opts)
 	d := turn.NewDispatcher(runner)
 	return node{session.New(h.db, h.models, nil, h.bus, d, h.now), d, h}

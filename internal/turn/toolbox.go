@@ -14,19 +14,28 @@ type toolbox struct {
 // entry is one tool by the name that the model uses.
 type entry struct {
 	kind   core.ToolsetKind
+	server string    // core.ToolsetMCP: whose
+	name   string    // core.ToolsetMCP: the server's own name for it
 	tool   core.Tool // nil for custom tools
 	policy core.Policy
 	client bool // the client or a worker runs it, not this server
 }
 
 // newToolbox works out an agent's tools: its toolsets in order, then those of its capabilities. Where
-// two bring the same name the first one wins. selfHosted leaves the sandbox tools to the workers.
-func newToolbox(spec core.AgentSpec, tools core.Tools, selfHosted bool) toolbox {
+// two bring the same name the first one wins. selfHosted leaves the sandbox tools to the workers; MCP servers
+// are reached by this server in any case, and one that was not reached brings nothing.
+func newToolbox(spec core.AgentSpec, tools core.Tools, selfHosted bool, remotes []*remote) toolbox {
 	b := toolbox{entries: map[string]entry{}}
 	for _, set := range spec.Tools {
 		switch set.Kind {
 		case core.ToolsetBuiltin:
 			b.addToolset(set, tools, selfHosted)
+		case core.ToolsetMCP:
+			for _, r := range remotes {
+				if r.server.Name == set.Server {
+					b.addRemote(set, r)
+				}
+			}
 		case core.ToolsetCustom:
 			b.add(core.ToolSpec{Name: set.Name, Description: set.Description, InputSchema: set.InputSchema},
 				entry{kind: core.ToolsetCustom, policy: core.PolicyAllow, client: true})
@@ -56,6 +65,20 @@ func (b *toolbox) addToolset(set core.Toolset, tools core.Tools, selfHosted bool
 		if enabled && ok {
 			b.add(t.Spec(), entry{kind: core.ToolsetBuiltin, tool: t, policy: policy, client: selfHosted && core.InSandbox(name)})
 		}
+	}
+}
+
+func (b *toolbox) addRemote(set core.Toolset, r *remote) {
+	if r.fault != nil {
+		return
+	}
+	for _, what := range r.tools {
+		enabled, policy := set.Setting(what.Name)
+		if !enabled {
+			continue
+		}
+		spec := core.ToolSpec{Name: core.MCPToolName(r.server.Name, what.Name), Description: what.Description, InputSchema: what.InputSchema}
+		b.add(spec, entry{kind: core.ToolsetMCP, server: r.server.Name, name: what.Name, tool: remoteTool{r, spec, what}, policy: policy})
 	}
 }
 

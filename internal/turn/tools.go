@@ -12,13 +12,16 @@ import (
 )
 
 // runTools answers every tool use that is this server's to answer, side by side. Each result is
-// appended as it comes. An interrupt does not stop a tool: it takes effect behind it.
+// appended as it comes. An interrupt does not stop a tool of our own: it takes effect behind it. A call to an
+// MCP server it does stop, since nobody knows how long that would take.
 func (v *run) runTools(ctx context.Context) error {
 	v.mu.Lock()
 	ours, _ := v.openUses()
 	v.mu.Unlock()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(v.opts.MaxParallelTools)
+	wakeable, stop := v.alarm.interruptible(ctx)
+	defer stop()
 	for _, u := range ours {
 		group.Go(func() (err error) {
 			defer func() { // this goroutine's panic would end the process
@@ -27,7 +30,7 @@ func (v *run) runTools(ctx context.Context) error {
 				}
 			}()
 			began := v.now()
-			out, err := v.answer(ctx, u)
+			out, err := v.answer(ctx, wakeable, u)
 			if err != nil {
 				return err
 			}
@@ -48,11 +51,17 @@ func (v *run) result(u *use, out core.ToolOutput, took time.Duration) core.Draft
 	return v.draft(core.EventAgentToolResult, core.ToolResult{ToolUse: u.event, Content: content, IsError: out.IsError, TookMS: took.Milliseconds()})
 }
 
-// answer is what the model gets for one tool use. An error means that this run must stop.
-func (v *run) answer(ctx context.Context, u *use) (core.ToolOutput, error) {
-	e, known := v.tools.entries[u.Name]
+// unknownOutcome is what the model reads of a tool that may have run.
+const unknownOutcome = "The server restarted while this ran. Whether it finished, and how far it got, is unknown: check before you repeat it."
+
+// answer is what the model gets for one tool use. wakeable ends before ctx if a client interrupts. An error
+// means that this run must stop.
+func (v *run) answer(ctx, wakeable context.Context, u *use) (core.ToolOutput, error) {
+	e, known := v.tools.entries[u.called()]
 	switch {
-	case !known:
+	case !known && u.Kind == core.ToolsetMCP && u.Permission != "deny" && !u.refused:
+		return v.answerAway(u), nil
+	case !known && u.Kind != core.ToolsetMCP:
 		return refusal("There is no tool named %q.", u.Name), nil
 	case u.InputError != "":
 		return refusal("Not run: %s.", u.InputError), nil
@@ -63,17 +72,35 @@ func (v *run) answer(ctx context.Context, u *use) (core.ToolOutput, error) {
 	case u.refused:
 		return refusal("Not run: the user refused it."), nil
 	case u.maybeRan && !e.tool.Repeatable():
-		return refusal("The server restarted while this ran. Whether it finished, and how far it got, is unknown: check before you repeat it."), nil
+		return refusal(unknownOutcome), nil
 	}
-	out, err := v.invoke(ctx, e.tool, u)
+	stoppable := ctx
+	if e.kind == core.ToolsetMCP {
+		stoppable = wakeable
+	}
+	out, err := v.invoke(stoppable, e.tool, u)
 	if ctx.Err() != nil {
 		return core.ToolOutput{}, ctx.Err()
+	}
+	if err != nil && stoppable.Err() != nil {
+		return refusal("The user interrupted. Whether this ran, and how far, is unknown."), nil
 	}
 	if err != nil {
 		v.log.Error("tool failed", "tool", u.Name, "use", u.event, "err", err)
 		return refusal("The tool could not do its part: %s", shown(err)), nil
 	}
 	return out, nil
+}
+
+// answerAway answers a use of a tool that its MCP server does not offer now.
+func (v *run) answerAway(u *use) core.ToolOutput {
+	switch r := v.remote(u.Server); {
+	case u.maybeRan:
+		return refusal(unknownOutcome)
+	case r != nil && r.fault != nil:
+		return refusal("Not run: the MCP server %q cannot be used now: %s.", u.Server, r.fault.Message)
+	}
+	return refusal("Not run: the MCP server %q has no tool named %q any more.", u.Server, u.Name)
 }
 
 // invoke runs the tool and turns its panic into an error.

@@ -11,6 +11,7 @@ import (
 // transcript is what a thread's log says: the conversation for the model, and what is still open.
 type transcript struct {
 	after    int64 // Seq of the last event that was applied
+	heard    int64 // Seq up to which answers of clients were taken in
 	messages []core.ModelMessage
 	inputs   map[core.EventID]core.Event // accepted, not yet placed by a reeve.input_processed
 	uses     []*use                      // tool uses without a result, oldest first
@@ -19,6 +20,7 @@ type transcript struct {
 	begun    int64                       // its Seq
 	started  time.Time                   // and its time
 	steps    int                         // answers of the model in that turn
+	failed   map[string]bool             // MCP servers whose failure the client was told of in that turn, by name
 	openSpan core.EventID                // a model request without its end; empty if none
 	openedAt time.Time
 	bytes    int // of the payloads that were applied
@@ -35,12 +37,20 @@ type use struct {
 	answered bool
 }
 
+// called is the name by which the model used the tool.
+func (u *use) called() string {
+	if u.Kind == core.ToolsetMCP {
+		return core.MCPToolName(u.Server, u.Name)
+	}
+	return u.Name
+}
+
 // transcriptTypes are the events that apply understands. Others are not read.
 var transcriptTypes = []core.EventType{
 	core.EventUserMessage, core.EventUserInterrupt, core.EventUserToolConfirmation, core.EventUserCustomToolResult,
 	core.EventUserToolResult, core.EventAgentMessage, core.EventAgentThinking, core.EventAgentToolUse,
 	core.EventAgentToolResult, core.EventStatusRunning, core.EventModelRequestStart, core.EventModelRequestEnd,
-	core.EventInputProcessed,
+	core.EventInputProcessed, core.EventSessionError,
 }
 
 const readPage = 1000
@@ -68,9 +78,21 @@ func (t *transcript) readOn(ctx context.Context, store core.Store, lease core.Le
 			break
 		}
 	}
+	t.heard = max(t.heard, t.after)
 	for _, u := range t.uses {
 		u.maybeRan = u.Permission == "allow" || u.allowed
 	}
+	return nil
+}
+
+// hear takes in an answer that was accepted since the log was read. Its place among the results of one answer of
+// the model may differ from the log's: their order means nothing. Hearing it twice does no harm.
+func (t *transcript) hear(e core.Event) error {
+	if err := t.takeResult(e); err != nil {
+		return brokenError{err}
+	}
+	t.heard = e.Seq
+	t.bytes += len(e.Data)
 	return nil
 }
 
@@ -108,8 +130,14 @@ func (t *transcript) take(e core.Event) error {
 		return t.takeResult(e)
 	case core.EventStatusRunning:
 		if e.Turn != t.turn { // the same turn also says it after each retry of the model
-			t.turn, t.begun, t.started, t.steps = e.Turn, e.Seq, e.At, 0
+			t.turn, t.begun, t.started, t.steps, t.failed = e.Turn, e.Seq, e.At, 0, map[string]bool{}
 		}
+	case core.EventSessionError:
+		fault, err := core.Payload[core.SessionError](e)
+		if fault.Server != "" && t.failed != nil {
+			t.failed[fault.Server] = true
+		}
+		return err
 	case core.EventModelRequestStart:
 		t.openSpan, t.openedAt = e.ID, e.At
 	case core.EventModelRequestEnd:
@@ -170,7 +198,7 @@ func (t *transcript) takeUse(e core.Event) error {
 	u := &use{ToolUse: tu, event: e.ID}
 	t.uses = append(t.uses, u)
 	t.byID[e.ID] = u
-	t.add(core.RoleAssistant, core.ModelPart{Call: &core.ModelCall{ID: tu.CallID, Name: tu.Name, Input: tu.Input}})
+	t.add(core.RoleAssistant, core.ModelPart{Call: &core.ModelCall{ID: tu.CallID, Name: u.called(), Input: tu.Input}})
 	return nil
 }
 
@@ -190,7 +218,7 @@ func (t *transcript) takeResult(e core.Event) error {
 			break
 		}
 	}
-	t.add(core.RoleUser, core.ModelPart{Result: &core.ModelResult{CallID: u.CallID, Name: u.Name, Content: res.Content, IsError: res.IsError}})
+	t.add(core.RoleUser, core.ModelPart{Result: &core.ModelResult{CallID: u.CallID, Name: u.called(), Content: res.Content, IsError: res.IsError}})
 	return nil
 }
 
