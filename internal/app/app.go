@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -16,18 +17,27 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/reeve-ai/reeve/internal/blob"
 	"github.com/reeve-ai/reeve/internal/bus"
 	"github.com/reeve-ai/reeve/internal/catalog"
 	"github.com/reeve-ai/reeve/internal/config"
 	"github.com/reeve-ai/reeve/internal/core"
+	"github.com/reeve-ai/reeve/internal/deployment"
+	"github.com/reeve-ai/reeve/internal/egress"
+	"github.com/reeve-ai/reeve/internal/file"
 	"github.com/reeve-ai/reeve/internal/identity"
+	"github.com/reeve-ai/reeve/internal/memory"
 	"github.com/reeve-ai/reeve/internal/observe"
 	"github.com/reeve-ai/reeve/internal/provider"
 	"github.com/reeve-ai/reeve/internal/sandbox"
 	"github.com/reeve-ai/reeve/internal/session"
+	"github.com/reeve-ai/reeve/internal/skill"
 	"github.com/reeve-ai/reeve/internal/store"
 	"github.com/reeve-ai/reeve/internal/tool"
+	"github.com/reeve-ai/reeve/internal/tool/mcp"
 	"github.com/reeve-ai/reeve/internal/turn"
+	"github.com/reeve-ai/reeve/internal/vault"
+	"github.com/reeve-ai/reeve/internal/work"
 )
 
 // Options are what only programs set, not operators.
@@ -36,6 +46,8 @@ type Options struct {
 	Providers map[string]core.Provider // besides the configured ones, by name; for tests and benchmarks
 	Now       func() time.Time         // nil: the system clock
 	Backoff   time.Duration            // before the second try of a model call; 0: the runner's default
+	// AllowPrivate are addresses that the server may reach for vaults although they are not public.
+	AllowPrivate []netip.Prefix
 }
 
 // App is one node.
@@ -49,16 +61,24 @@ type App struct {
 	first *identity.Bootstrap
 	ready atomic.Bool
 
-	identity   *identity.Service
-	catalog    *catalog.Service
-	sessions   *session.Service
-	observe    *observe.Service
-	dispatcher *turn.Dispatcher
-	sandboxes  *sandbox.Pool
-	models     *provider.Catalogue
-	bus        *bus.Bus
-	notices    []string
-	handler    http.Handler
+	identity    *identity.Service
+	catalog     *catalog.Service
+	memory      *memory.Service
+	sessions    *session.Service
+	observe     *observe.Service
+	vaults      *vault.Service
+	work        *work.Service
+	deployments *deployment.Service
+	depot       *blob.Depot
+	files       *file.Service
+	skills      *skill.Service
+	dispatcher  *turn.Dispatcher
+	sandboxes   *sandbox.Pool
+	servers     *mcp.Pool
+	models      *provider.Catalogue
+	bus         *bus.Bus
+	notices     []string
+	handler     http.Handler
 }
 
 // Open takes the data folder, opens the store and builds every part. Nothing runs yet. The caller must
@@ -115,7 +135,10 @@ func openIdentity(ctx context.Context, cfg config.Config, log *slog.Logger, now 
 		return nil, nil, err
 	}
 	return db, identity.New(db, secret, identity.Options{
-		Log: log, Now: now, Limits: identity.Limits{AgentRate: cfg.Limits.AgentRate, AgentBurst: cfg.Limits.AgentBurst},
+		Log: log, Now: now, Limits: identity.Limits{
+			AgentRate: cfg.Limits.AgentRate, AgentBurst: cfg.Limits.AgentBurst,
+			AgentBytes: cfg.Limits.AgentKB << 10, AgentBytesBurst: cfg.Limits.AgentBurstKB << 10,
+		},
 	}), nil
 }
 
@@ -153,15 +176,27 @@ func (a *App) build(ctx context.Context, opts Options) error {
 	a.sandboxes = sandbox.NewPool(driver, a.cfg.Sandbox.Idle, 0)
 	tools := tool.NewRegistry()
 	a.bus = bus.New()
+	a.memory = memory.New(a.db, a.now)
 	a.catalog = catalog.New(a.db, a.models, tools, a.now)
+	secret, err := loadSecret(a.cfg.Data)
+	if err != nil {
+		return err
+	}
+	a.vaults = vault.New(a.db, secret, a.outside().Transport(), vault.Options{Log: a.log, Now: a.now})
+	a.servers = mcp.NewPool(keyring{a.vaults}, mcp.Options{Egress: a.reachable(), Log: a.log})
+	if err := a.openBlobs(secret); err != nil {
+		return err
+	}
+	a.work = work.New(a.db, a.identity, a.now, a.log)
 	runner := turn.NewRunner(a.db, a.models, tools, a.sandboxes, a.bus, a.now, a.log, turn.Options{
-		Node: "local", LeaseTTL: a.cfg.Turns.LeaseTTL, SoftStop: a.cfg.Turns.SoftStop,
+		Node: "local", WorkReady: a.work.Wake, LeaseTTL: a.cfg.Turns.LeaseTTL, SoftStop: a.cfg.Turns.SoftStop,
 		MaxRunning: a.cfg.Turns.MaxRunning, MaxWaiting: a.cfg.Turns.MaxWaiting,
 		MaxSteps: a.cfg.Turns.MaxSteps, MaxAttempts: a.cfg.Turns.MaxAttempts,
 		BackoffBase: opts.Backoff, SandboxNetwork: a.cfg.Sandbox.Network == config.NetworkOn,
 		SandboxLimits: core.SandboxLimits{
 			MemoryBytes: int64(a.cfg.Sandbox.MemoryMB) << 20, Processes: a.cfg.Sandbox.Processes, Command: a.cfg.Sandbox.CommandTimeout,
 		},
+		MCP: a.servers,
 		Workspace: func(p core.ProjectID, s core.SessionID) string {
 			return filepath.Join(a.cfg.Data, "workspaces", string(p), string(s))
 		},
@@ -176,7 +211,36 @@ func (a *App) build(ctx context.Context, opts Options) error {
 		Now: a.now, Redact: a.cfg.Captures.RedactHeaders, Retention: a.cfg.Captures.Retention, Log: a.log,
 	})
 	a.sessions.AfterDelete(a.observe.Forget)
+	a.sessions.UseVaults(a.vaults.Check)
+	a.sessions.OnWork(a.work.Wake)
+	a.deployments = deployment.New(a.db, a.sessions, deployment.Options{Now: a.now, Log: a.log})
 	a.handler = a.routes()
+	return nil
+}
+
+// outside is the way to MCP servers and token endpoints.
+func (a *App) outside() *egress.Client { return egress.New(a.reachable()) }
+
+// reachable says where they may be.
+func (a *App) reachable() egress.Options {
+	var o egress.Options
+	for _, prefix := range a.cfg.Egress.AllowPrivate {
+		o.AllowPrivate = append(o.AllowPrivate, netip.MustParsePrefix(prefix)) // config.Validate has parsed it
+	}
+	return o
+}
+
+// openBlobs makes what keeps bytes outside of the database: files and skills.
+func (a *App) openBlobs(secret []byte) error {
+	folder, err := blob.OpenFolder(filepath.Join(a.cfg.Data, "blobs"))
+	if err != nil {
+		return err
+	}
+	a.depot = blob.NewDepot(a.db, folder, blob.Options{Log: a.log, Now: a.now})
+	if a.files, err = file.New(a.db, a.depot, secret, file.Options{Log: a.log, Now: a.now}); err != nil {
+		return err
+	}
+	a.skills = skill.New(a.db, a.depot, a.now)
 	return nil
 }
 
@@ -218,10 +282,10 @@ const (
 	drainTimeout = 5 * time.Second
 )
 
-// Serve answers on ln and runs turns until ctx ends. Then it takes no more requests, ends the open
+// Serve answers on the listeners and runs turns until ctx ends. Then it takes no more requests, ends the open
 // streams, lets running turns finish for the configured time, and hands back the rest. A clean stop
 // returns nil.
-func (a *App) Serve(ctx context.Context, ln net.Listener) error {
+func (a *App) Serve(ctx context.Context, listeners ...net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	afterTurns, turnsEnded := context.WithCancel(context.WithoutCancel(ctx))
 	server := &http.Server{
@@ -233,18 +297,25 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	group.Go(func() error { return a.seen.Run(ctx) })
 	group.Go(func() error { return a.identity.Run(ctx) })
 	group.Go(func() error { return a.observe.Run(ctx) })
+	group.Go(func() error { return a.work.Run(ctx) })
+	group.Go(func() error { return a.deployments.Run(ctx) })
+	group.Go(func() error { return a.depot.Run(ctx) })
+	group.Go(func() error { return a.files.Run(ctx) })
 	group.Go(func() error { return a.sandboxes.Run(afterTurns) })
+	group.Go(func() error { return a.servers.Run(afterTurns) })
 	group.Go(func() error {
 		defer turnsEnded()
 		return a.dispatcher.Run(ctx)
 	})
 	group.Go(func() error { return a.expire(ctx) })
-	group.Go(func() error {
-		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve: %w", err)
-		}
-		return nil
-	})
+	for _, ln := range listeners {
+		group.Go(func() error {
+			if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve: %w", err)
+			}
+			return nil
+		})
+	}
 	group.Go(func() error {
 		<-ctx.Done()
 		a.ready.Store(false)
@@ -286,6 +357,9 @@ func (a *App) expire(ctx context.Context) error {
 // Close gives everything back. Serve must have returned.
 func (a *App) Close() error {
 	var err error
+	if a.vaults != nil {
+		a.vaults.Close() // what a token endpoint gave is still to be stored
+	}
 	if a.db != nil {
 		err = a.db.Close()
 	}

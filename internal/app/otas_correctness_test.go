@@ -378,3 +378,18 @@ func newestFirst(t *testing.T, srv *apptest.Server) {
 		t.Errorf("agents = %q, want %q", names, want)
 	}
 }
+
+// The addresses of OTAS's Python SDK are built in: keys are checked on one port, events go to another.
+func TestTwoPortsAreOneServer(t *testing.T) {
+	t.Parallel()
+	srv := apptest.StartWith(t, fake.New(), apptest.AlsoListening())
+	d := newDesk(t, srv)
+	otas(t, srv, "POST", "/api/project/v1/sdk/backend/key/authenticate/", nil, "X-OTAS-SDK-KEY", d.sdk).is(t, 200, "authenticated")
+	first := srv.URL
+	srv.URL = srv.Also
+	d.sdkReport(t, d.token, d.event(nil)).is(t, 201, "event_captured")
+	srv.URL = first
+	if events := d.events(t, d.session); len(events) != 1 {
+		t.Errorf("events: %v", events)
+	}
+}

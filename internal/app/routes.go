@@ -10,6 +10,7 @@ import (
 	"github.com/reeve-ai/reeve/internal/api/httpio"
 	"github.com/reeve-ai/reeve/internal/api/managed"
 	"github.com/reeve-ai/reeve/internal/api/otas"
+	"github.com/reeve-ai/reeve/internal/api/reeve"
 	"github.com/reeve-ai/reeve/internal/core"
 )
 
@@ -19,7 +20,7 @@ func (a *App) routes() http.Handler {
 	otasFace := otas.New(otas.Deps{Identity: a.identity, Agents: a.catalog, Sessions: a.sessions, Captures: a.observe, Now: a.now, Log: a.log, Origins: a.cfg.CORS.AllowedOrigins})
 	otasFace.Mount(otasMux)
 	managedFace := managed.New(managed.Deps{
-		Auth: a.identity, Catalog: a.catalog, Sessions: a.sessions, Models: a.models, Idempotency: a.db,
+		Auth: a.identity, Catalog: a.catalog, Files: a.files, Skills: a.skills, Memory: a.memory, Sessions: a.sessions, Models: a.models, Vaults: a.vaults, Work: a.work, Deployments: a.deployments, Idempotency: a.db,
 		Log: a.log, Now: a.now, MaxStreams: a.cfg.Limits.MaxStreams,
 	})
 	managedFace.Mount(managedMux, "/v1", nil)
@@ -27,10 +28,11 @@ func (a *App) routes() http.Handler {
 	everrunsFace := everruns.New(everruns.Deps{Auth: a.identity, Catalog: a.catalog, Models: a.models, Log: a.log})
 	everrunsFace.Mount(everrunsMux, "/v1")
 	everrunsFace.Mount(everrunsMux, "/api/v1")
+	own := reeve.New(reeve.Deps{Identity: a.identity, Log: a.log, Now: a.now})
 
 	mux := http.NewServeMux()
 	prefixes := map[string]http.Handler{
-		"/api/v1/cloud": managedMux, "/api/v1": everrunsMux, "/v1": v1(managedMux, everrunsMux),
+		"/api/v1/cloud": managedMux, "/api/v1": everrunsMux, "/v1": v1(managedMux, everrunsMux), reeve.Prefix: own,
 	}
 	for _, prefix := range otas.Prefixes {
 		prefixes[prefix] = otasMux
@@ -39,6 +41,7 @@ func (a *App) routes() http.Handler {
 		mux.Handle(prefix+"/", face)
 		mux.Handle(prefix, face) // else the mux would redirect, in HTML
 	}
+	mux.Handle("GET "+reeve.SpecPath, own)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		httpio.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})

@@ -26,6 +26,7 @@ var rules = []rule{
 	{"internal/client", nil, "the client talks to any server over HTTP"},
 	{"internal/config", nil, "the configuration is plain values"},
 
+	{"internal/blob", []string{"internal/core"}, "adapters know core only"},
 	{"internal/bus", []string{"internal/core"}, "adapters know core only"},
 	{"internal/egress", []string{"internal/core"}, "adapters know core only"},
 	{"internal/store", []string{"internal/core"}, "adapters know core only"},
@@ -35,14 +36,21 @@ var rules = []rule{
 
 	{"internal/identity", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/catalog", []string{"internal/core"}, "a service imports core and declares what else it needs"},
+	{"internal/file", []string{"internal/core"}, "a service imports core and declares what else it needs"},
+	{"internal/skill", []string{"internal/core"}, "a service imports core and declares what else it needs"},
+	{"internal/memory", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/session", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/observe", []string{"internal/core"}, "a service imports core and declares what else it needs"},
+	{"internal/vault", []string{"internal/core"}, "a service imports core and declares what else it needs"},
+	{"internal/deployment", []string{"internal/core"}, "a service imports core and declares what else it needs"},
+	{"internal/work", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/turn", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 
 	{"internal/api/httpio", []string{"internal/core"}, "what every face needs is no face"},
 	{"internal/api/exchange", []string{"internal/core"}, "recorded exchanges know no face"},
 	{"internal/api/managed", face, "a face translates and calls services"},
 	{"internal/api/everruns", face, "a face translates and calls services"},
+	{"internal/api/reeve", face, "a face translates and calls services"},
 	{"internal/api/otas", face, "a face translates and calls services"},
 
 	{"internal/app", []string{"internal"}, "app knows everybody, but for the command line"},
@@ -51,12 +59,12 @@ var rules = []rule{
 	{"internal/archtest", nil, "tests only"},
 }
 
-var face = []string{"internal/core", "internal/identity", "internal/catalog", "internal/session", "internal/observe", "internal/api/httpio"}
+var face = []string{"internal/core", "internal/identity", "internal/catalog", "internal/file", "internal/skill", "internal/memory", "internal/session", "internal/observe", "internal/vault", "internal/work", "internal/deployment", "internal/api/httpio"}
 
 // testOnly are packages that only tests may import.
 var testOnly = []string{
 	"internal/api/exchange", "internal/app/apptest", "internal/archtest", "internal/provider/fake",
-	"internal/provider/providertest", "internal/sandbox/sandboxtest", "internal/store/storetest",
+	"internal/provider/providertest", "internal/sandbox/sandboxtest", "internal/store/storetest", "internal/tool/mcp/mcptest",
 }
 
 // mayUseFake are the exceptions to testOnly: the benchmark's instant model, and test packages.

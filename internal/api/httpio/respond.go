@@ -115,13 +115,18 @@ func (r *recorder) Write(b []byte) (int, error) {
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // LogFailure logs what a client is not shown: the cause of every error that answers 5xx. Other
-// errors are the client's own and are not logged.
+// errors are the client's own and are not logged. Unavailable is a warning: the server is busy, as it is
+// meant to say.
 func LogFailure(log *slog.Logger, r *http.Request, err error) {
-	switch core.KindOf(err) {
+	level := slog.LevelError
+	switch kind := core.KindOf(err); kind {
 	case core.Internal, core.Unavailable, core.Timeout:
 		if r.Context().Err() != nil {
 			return // the client went away, and what it waited for was cancelled
 		}
-		log.Error("request failed", "request_id", RequestID(r.Context()), "method", r.Method, "path", r.URL.Path, "err", err)
+		if kind == core.Unavailable {
+			level = slog.LevelWarn
+		}
+		log.Log(r.Context(), level, "request failed", "request_id", RequestID(r.Context()), "method", r.Method, "path", r.URL.Path, "err", err)
 	}
 }

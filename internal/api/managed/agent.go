@@ -312,27 +312,27 @@ func (w window) versions(newest int) (first, last int) {
 
 // agentWire is an agent on the wire.
 type agentWire struct {
-	Type              string            `json:"type"`
-	ID                string            `json:"id"`
-	Name              string            `json:"name"`
-	Description       any               `json:"description"`
-	Model             any               `json:"model"`
-	System            any               `json:"system"`
-	Tools             []any             `json:"tools"`
-	MCPServers        []core.MCPServer  `json:"mcp_servers"`
-	Skills            []skillWire       `json:"skills"`
-	Metadata          map[string]string `json:"metadata"`
-	Multiagent        any               `json:"multiagent"`
-	ExecutionIdentity json.RawMessage   `json:"execution_identity,omitempty"`
-	Version           int               `json:"version"`
-	Archived          *bool             `json:"archived,omitempty"`
-	ArchivedAt        any               `json:"archived_at"`
-	CreatedAt         string            `json:"created_at"`
-	UpdatedAt         string            `json:"updated_at"`
+	Type              string             `json:"type"`
+	ID                string             `json:"id"`
+	Name              string             `json:"name"`
+	Description       any                `json:"description"`
+	Model             any                `json:"model"`
+	System            any                `json:"system"`
+	Tools             []any              `json:"tools"`
+	MCPServers        []core.MCPServer   `json:"mcp_servers"`
+	Skills            []skillBindingWire `json:"skills"`
+	Metadata          map[string]string  `json:"metadata"`
+	Multiagent        any                `json:"multiagent"`
+	ExecutionIdentity json.RawMessage    `json:"execution_identity,omitempty"`
+	Version           int                `json:"version"`
+	Archived          *bool              `json:"archived,omitempty"`
+	ArchivedAt        any                `json:"archived_at"`
+	CreatedAt         string             `json:"created_at"`
+	UpdatedAt         string             `json:"updated_at"`
 }
 
-// skillWire is a binding. Claude shows the version always, Qoder as it was sent.
-type skillWire struct {
+// skillBindingWire is a skill that an agent uses, at the version that was fixed when the agent was saved.
+type skillBindingWire struct {
 	Type    string `json:"type"`
 	SkillID string `json:"skill_id"`
 	Version string `json:"version,omitempty"`
@@ -349,11 +349,11 @@ func (f *Face) agentWire(fl *Flavour, a core.Agent) agentWire {
 	}
 }
 
-func (fl *Flavour) skillsWire(skills []core.SkillBinding) []skillWire {
-	return each(skills, func(b core.SkillBinding) skillWire {
-		w := skillWire{Type: b.Type, SkillID: b.Skill, Version: b.Version}
-		if w.Version == "" && fl.resolvedTools {
-			w.Version = "latest"
+func (fl *Flavour) skillsWire(skills []core.SkillBinding) []skillBindingWire {
+	return each(skills, func(b core.SkillBinding) skillBindingWire {
+		w := skillBindingWire{Type: b.Type, SkillID: b.Skill, Version: b.Version}
+		if b.Type == core.SkillCustom {
+			w.SkillID = skillPrefix + b.Skill
 		}
 		return w
 	})

@@ -73,7 +73,7 @@ func (c cursor) key() *core.PageKey {
 // window is the part of a list that a request asks for.
 type window struct {
 	list  string
-	fl    *Flavour
+	ids   bool // cursors are ids
 	asc   bool
 	limit int
 	from  *cursor // nil: the beginning
@@ -82,7 +82,12 @@ type window struct {
 // window reads limit, order and the cursor. locate finds the place of an id, for the wire whose cursors
 // are ids; NotFound from it means that the cursor is wrong.
 func (c *call) window(list string, asc bool, fallback, max int, locate func(id string) (cursor, error)) (window, error) {
-	w := window{list: list, fl: c.fl}
+	return c.windowBy(c.fl.idCursors, list, asc, fallback, max, locate)
+}
+
+// windowBy is window for a list whose cursors may be ids on either wire.
+func (c *call) windowBy(ids bool, list string, asc bool, fallback, max int, locate func(id string) (cursor, error)) (window, error) {
+	w := window{list: list, ids: ids}
 	var err error
 	if w.limit, err = c.query.number("limit", fallback, max); err != nil {
 		return w, err
@@ -90,7 +95,7 @@ func (c *call) window(list string, asc bool, fallback, max int, locate func(id s
 	if w.asc, err = c.query.ascending(asc); err != nil {
 		return w, err
 	}
-	if c.fl.idCursors {
+	if ids {
 		w.from, err = c.idCursor(locate)
 	} else if text := c.query.Get("page"); text != "" {
 		var from cursor
@@ -192,13 +197,13 @@ func (w window) envelope(items []entry) any {
 		data[i] = items[i].body
 	}
 	if len(items) == 0 { // an empty page never has a cursor, or clients would ask for ever
-		if w.fl.idCursors {
+		if w.ids {
 			return idPage{Data: data}
 		}
 		return w.claude(page{Data: data}, nil)
 	}
 	first, last := items[0], items[len(items)-1]
-	if w.fl.idCursors {
+	if w.ids {
 		p := idPage{Data: data, FirstID: &first.wire, LastID: &last.wire, HasMore: more}
 		if more && !back || back {
 			p.NextPage = &last.wire

@@ -73,6 +73,8 @@ type errorDetail struct {
 	Type    string `json:"type"`
 	Message string `json:"message"`
 	Param   string `json:"param,omitempty"` // Qoder only
+	*conflictingMemory
+	Details *errorDetails `json:"details,omitempty"`
 }
 
 // Codes of this face's own errors.
@@ -87,6 +89,9 @@ const (
 func (fl *Flavour) failure(requestID string, err error) answer {
 	kind := core.KindOf(err)
 	wire := fl.errors[kind]
+	if own, known := fl.codes[core.CodeOf(err)]; known {
+		wire = own
+	}
 	detail := errorDetail{Type: wire.kind, Message: kindTexts[kind]}
 	a := answer{status: wire.status, header: http.Header{}}
 	var e *core.Error
@@ -107,10 +112,12 @@ func (fl *Flavour) failure(requestID string, err error) answer {
 		a.status = http.StatusMethodNotAllowed
 	case kind == core.Unauthenticated:
 		a.header.Set("WWW-Authenticate", "Bearer") // RFC 9110, section 11.6.1
-	case kind == core.Conflict && core.CodeOf(err) != codeInFlight:
+	case wire.status == http.StatusConflict && core.CodeOf(err) != codeInFlight:
 		// Every SDK repeats a 409 twice unless it is told that this cannot help (CMA section 1.4).
 		a.header.Set("X-Should-Retry", "false")
 	}
+	fl.memoryConflict(err, &detail)
+	lostLease(err, &detail)
 	a.body = encode(errorBody{Type: "error", Error: detail, RequestID: requestID})
 	return a
 }

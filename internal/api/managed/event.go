@@ -325,6 +325,7 @@ type errorEventWire struct {
 type sessionErrorWire struct {
 	Type        string    `json:"type"`
 	Message     string    `json:"message"`
+	Server      string    `json:"mcp_server_name,omitempty"` // of the mcp_… types
 	RetryStatus retryWire `json:"retry_status"`
 }
 
@@ -338,7 +339,7 @@ func writeError(_ *translator, e core.Event) (any, error) {
 	if kind == core.ModelCut { // neither dialect tells it from other failures
 		kind = core.ModelFailed
 	}
-	return errorEventWire{sessionErrorWire{string(kind), m.Message, retryWire{m.Retry}}}, err
+	return errorEventWire{sessionErrorWire{string(kind), m.Message, m.Server, retryWire{m.Retry}}}, err
 }
 
 type spanEndWire struct {

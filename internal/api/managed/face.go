@@ -3,6 +3,7 @@ package managed
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -12,7 +13,13 @@ import (
 	"github.com/reeve-ai/reeve/internal/api/httpio"
 	"github.com/reeve-ai/reeve/internal/catalog"
 	"github.com/reeve-ai/reeve/internal/core"
+	"github.com/reeve-ai/reeve/internal/deployment"
+	"github.com/reeve-ai/reeve/internal/file"
+	"github.com/reeve-ai/reeve/internal/memory"
 	"github.com/reeve-ai/reeve/internal/session"
+	"github.com/reeve-ai/reeve/internal/skill"
+	"github.com/reeve-ai/reeve/internal/vault"
+	"github.com/reeve-ai/reeve/internal/work"
 )
 
 // Limits of bodies, in bytes. A session's first messages and the events sent to it may hold images
@@ -27,16 +34,23 @@ const maxStreams = 10_000
 
 // Authenticator finds out who is calling.
 type Authenticator interface {
-	// Token resolves an access token as its owner keeps it, without a scheme. Errors: Unauthenticated.
-	Token(ctx context.Context, raw string) (core.Principal, error)
+	// Caller resolves an access token, or what a worker presents (an environment key, the token of a work item),
+	// as its owner keeps it, without a scheme. Errors: Unauthenticated.
+	Caller(ctx context.Context, raw string) (core.Principal, error)
 }
 
 // Deps is what the face calls. All fields are needed but the last two.
 type Deps struct {
 	Auth        Authenticator
 	Catalog     *catalog.Service
+	Files       *file.Service
+	Skills      *skill.Service
+	Memory      *memory.Service
 	Sessions    *session.Service
 	Models      core.Models
+	Vaults      *vault.Service
+	Deployments *deployment.Service
+	Work        *work.Service
 	Idempotency core.IdempotencyStore
 	Log         *slog.Logger
 	Now         func() time.Time // nil: the system clock
@@ -45,16 +59,22 @@ type Deps struct {
 
 // Face serves both dialects. It is used from many goroutines.
 type Face struct {
-	auth     Authenticator
-	catalog  *catalog.Service
-	sessions *session.Service
-	models   core.Models
-	keys     core.IdempotencyStore
-	log      *slog.Logger
-	now      func() time.Time
-	streams  chan struct{} // one place for each open stream
-	flights  flights
-	told     told
+	auth        Authenticator
+	catalog     *catalog.Service
+	files       *file.Service
+	skills      *skill.Service
+	memory      *memory.Service
+	sessions    *session.Service
+	models      core.Models
+	vaults      *vault.Service
+	deployments *deployment.Service
+	work        *work.Service
+	keys        core.IdempotencyStore
+	log         *slog.Logger
+	now         func() time.Time
+	streams     chan struct{} // one place for each open stream
+	flights     flights
+	told        told
 }
 
 // New makes the face; it serves nothing before Mount.
@@ -67,7 +87,7 @@ func New(d Deps) *Face {
 		now = func() time.Time { return d.Now().UTC().Truncate(time.Microsecond) }
 	}
 	return &Face{
-		auth: d.Auth, catalog: d.Catalog, sessions: d.Sessions, models: d.Models, keys: d.Idempotency, log: d.Log, now: now,
+		auth: d.Auth, catalog: d.Catalog, files: d.Files, skills: d.Skills, memory: d.Memory, sessions: d.Sessions, models: d.Models, vaults: d.Vaults, deployments: d.Deployments, work: d.Work, keys: d.Idempotency, log: d.Log, now: now,
 		streams: make(chan struct{}, d.MaxStreams),
 		flights: flights{open: map[flight]bool{}},
 	}
@@ -132,13 +152,15 @@ func (f *Face) dispatch(table methods, fixed *Flavour) http.Handler {
 
 // serve runs one route: who is calling, what was sent, then the handler or the stream.
 func (f *Face) serve(w http.ResponseWriter, r *http.Request, fl *Flavour, rt route) {
-	by, err := f.principal(r, fl)
-	if err != nil {
-		f.fail(w, r, fl, err)
-		return
+	c := &call{Request: r, fl: fl, header: http.Header{}}
+	var err error
+	if !rt.public {
+		c.by, err = f.principal(r, fl, rt.worker)
 	}
-	c := &call{Request: r, fl: fl, by: by}
-	if c.query, err = parseQuery(r); err != nil {
+	if err == nil {
+		c.query, err = parseQuery(r)
+	}
+	if err != nil {
 		f.fail(w, r, fl, err)
 		return
 	}
@@ -146,13 +168,36 @@ func (f *Face) serve(w http.ResponseWriter, r *http.Request, fl *Flavour, rt rou
 		f.serveStream(w, c)
 		return
 	}
-	if r.Method != http.MethodGet {
-		if c.body, err = httpio.ReadBody(w, r, rt.bodyLimit()); err != nil {
+	if rt.download != nil {
+		if d, err := rt.download(c); err != nil {
 			f.fail(w, r, fl, err)
+			return
+		} else if d != nil {
+			d.write(w, r)
 			return
 		}
 	}
-	f.answer(c, rt).write(w)
+	if err := f.readBody(w, c, rt); err != nil {
+		f.fail(w, r, fl, err)
+		return
+	}
+	if c.upload != nil {
+		defer c.upload.discard()
+	}
+	a := f.answer(c, rt)
+	maps.Copy(w.Header(), c.header)
+	a.write(w)
+}
+
+// readBody takes the body, whole or as the route does. What no route looks at is left alone.
+func (f *Face) readBody(w http.ResponseWriter, c *call, rt route) (err error) {
+	switch {
+	case rt.receive != nil:
+		c.upload, err = rt.receive(w, c)
+	case c.Method != http.MethodGet:
+		c.body, err = httpio.ReadBody(w, c.Request, rt.bodyLimit())
+	}
+	return err
 }
 
 // answer runs the handler, once for one Idempotency-Key.
@@ -177,22 +222,24 @@ func (f *Face) failed(c *call, err error) answer {
 	return c.fl.failure(httpio.RequestID(c.Context()), err)
 }
 
-func (f *Face) principal(r *http.Request, fl *Flavour) (core.Principal, error) {
-	raw, err := fl.credential(r)
+func (f *Face) principal(r *http.Request, fl *Flavour, worker bool) (core.Principal, error) {
+	raw, err := fl.credential(r, worker)
 	if err != nil {
 		return core.Principal{}, err
 	}
-	return f.auth.Token(r.Context(), raw)
+	return f.auth.Caller(r.Context(), raw)
 }
 
 // call is one request whose caller is known.
 type call struct {
 	*http.Request
-	fl    *Flavour
-	by    core.Principal
-	query query
-	body  []byte       // empty for GET
-	once  *reservation // nil: the request carries no Idempotency-Key
+	fl     *Flavour
+	by     core.Principal
+	query  query
+	body   []byte       // empty for GET
+	upload upload       // instead of body; nil: the route takes none
+	header http.Header  // more headers for the answer, whatever that is
+	once   *reservation // nil: the request carries no Idempotency-Key
 }
 
 // reply is what a handler returns: the body is written as JSON.

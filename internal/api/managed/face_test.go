@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,17 +21,25 @@ import (
 
 	"github.com/reeve-ai/reeve/internal/api/httpio"
 	"github.com/reeve-ai/reeve/internal/api/managed"
+	"github.com/reeve-ai/reeve/internal/blob"
 	"github.com/reeve-ai/reeve/internal/bus"
 	"github.com/reeve-ai/reeve/internal/catalog"
 	"github.com/reeve-ai/reeve/internal/core"
+	"github.com/reeve-ai/reeve/internal/deployment"
+	"github.com/reeve-ai/reeve/internal/egress"
+	"github.com/reeve-ai/reeve/internal/file"
 	"github.com/reeve-ai/reeve/internal/identity"
+	"github.com/reeve-ai/reeve/internal/memory"
 	"github.com/reeve-ai/reeve/internal/provider"
 	"github.com/reeve-ai/reeve/internal/provider/fake"
 	"github.com/reeve-ai/reeve/internal/sandbox"
 	"github.com/reeve-ai/reeve/internal/session"
+	"github.com/reeve-ai/reeve/internal/skill"
 	"github.com/reeve-ai/reeve/internal/store"
 	"github.com/reeve-ai/reeve/internal/tool"
 	"github.com/reeve-ai/reeve/internal/turn"
+	"github.com/reeve-ai/reeve/internal/vault"
+	"github.com/reeve-ai/reeve/internal/work"
 )
 
 func TestMain(m *testing.M) {
@@ -55,6 +64,7 @@ type server struct {
 	*httptest.Server
 	db       *store.DB
 	sessions *session.Service
+	ids      *identity.Service
 	models   core.Models
 	script   *fake.Provider
 	admin    core.Principal // of token
@@ -63,6 +73,9 @@ type server struct {
 	viewer   string // one that may only read
 	foreign  string // an administrator's token of another project
 	log      *bytes.Buffer
+	depot    *blob.Depot
+	data     string // the folder
+	now      func() time.Time
 }
 
 // options change how a server starts.
@@ -96,21 +109,43 @@ func startWith(t *testing.T, o options, steps ...fake.Step) *server {
 		t.Fatal(err)
 	}
 	ids := s.tokens(t)
+	s.ids = ids
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	now := func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 	tools := tool.NewRegistry()
 	wires := bus.New()
+	works := work.New(db, ids, now, log)
 	dispatcher := turn.NewDispatcher(turn.NewRunner(db, s.models, tools, nil, wires, now, log, turn.Options{
-		Node: "test", BackoffBase: time.Millisecond, MaxAttempts: 2,
+		WorkReady: works.Wake, Node: "test", BackoffBase: time.Millisecond, MaxAttempts: 2,
 	}))
 	s.run(t, dispatcher)
 	s.sessions = session.New(db, s.models, catalog.New(db, s.models, tools, now), wires, dispatcher, now)
+	vaults := vault.New(db, []byte(strings.Repeat("s", identity.SecretSize)), egress.New(egress.Options{
+		AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+	}).Transport(), vault.Options{Log: log})
+	t.Cleanup(vaults.Close)
+	s.sessions.UseVaults(vaults.Check)
+	s.sessions.OnWork(works.Wake)
 	var keys core.IdempotencyStore = db
 	if o.keys != nil {
 		keys = o.keys(db)
 	}
+	folder, err := blob.OpenFolder(filepath.Join(data, "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	depot := blob.NewDepot(db, folder, blob.Options{Log: log})
+	files, err := file.New(db, depot, []byte(strings.Repeat("s", identity.SecretSize)), file.Options{Log: log, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.depot, s.data, s.now = depot, data, now
 	face := managed.New(managed.Deps{
-		Auth: ids, Catalog: catalog.New(db, s.models, tools, now), Sessions: s.sessions, Models: s.models,
+		Auth: ids, Catalog: catalog.New(db, s.models, tools, now), Sessions: s.sessions, Models: s.models, Vaults: vaults,
+		Files: files, Skills: skill.New(db, depot, now),
+		Deployments: deployment.New(db, s.sessions, deployment.Options{Now: now, Log: log}),
+		Memory:      memory.New(db, now),
+		Work:        works,
 		Idempotency: keys, Log: log, MaxStreams: o.maxStreams,
 	})
 	mux := http.NewServeMux()

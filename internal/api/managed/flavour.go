@@ -7,6 +7,10 @@ import (
 	"github.com/reeve-ai/reeve/internal/api/httpio"
 	"github.com/reeve-ai/reeve/internal/catalog"
 	"github.com/reeve-ai/reeve/internal/core"
+	"github.com/reeve-ai/reeve/internal/file"
+	"github.com/reeve-ai/reeve/internal/identity"
+	"github.com/reeve-ai/reeve/internal/memory"
+	"github.com/reeve-ai/reeve/internal/skill"
 )
 
 // Flavour is what the wire code asks wherever the two dialects differ. The two values of this package
@@ -15,13 +19,21 @@ type Flavour struct {
 	name          string
 	keyHeader     bool // x-api-key is a credential
 	errors        map[core.Kind]wireError
-	param         bool           // errors name the field at fault apart from the message
-	unknown       httpio.Unknown // what becomes of members that no request has
-	created       int            // the status that answers a create
+	param         bool                 // errors name the field at fault apart from the message
+	unknown       httpio.Unknown       // what becomes of members that no request has
+	created       int                  // the status that answers a create
+	codes         map[string]wireError // of errors that the table of kinds would write otherwise
 	limits        catalog.Limits
+	memory        memory.Limits
+	files         file.Limits
+	skills        skill.Limits // before skills left beta
 	sessionPrefix string
 	eventPrefix   string
-	toolNames     map[string]string // canonical name → wire name; nil: they are the same
+	vaultPrefix   string
+	secretPrefix  string
+	// deploymentPrefix is that of deployments; their runs have one prefix in both dialects.
+	deploymentPrefix string
+	toolNames        map[string]string // canonical name → wire name; nil: they are the same
 
 	emptyText       bool // a text that was never set is "", not null
 	modelName       bool // an agent's model is its name alone, not an object
@@ -34,12 +46,14 @@ type Flavour struct {
 	keepsStatus     bool // archiving does not change a session's status
 
 	idCursors      bool // the cursor of a list is the id of its last item
+	strictLease    bool // a heartbeat of a stopped work item is an error, not an answer that says so
 	needsVersion   bool // an update of an agent must say which version it changes
 	configRequired bool // a config that is null or {} is refused, instead of taken for an absent one
 	limitedNetwork bool // the network policy of a config without one
 	eventPage      int  // default and largest page of events
 	maxEventPage   int
 	refuseBusy     bool // a message to a running session is refused, not queued
+	refusePaused   bool // a paused deployment cannot be run by hand
 	stringContent  bool // content may be a plain string
 
 	frameIDs    bool   // frames carry the event's id, and a stream can be resumed behind one
@@ -51,7 +65,7 @@ type Flavour struct {
 // Claude is the flavour of Claude Managed Agents.
 var Claude = &Flavour{
 	name: "claude", keyHeader: true, errors: claudeErrors, unknown: httpio.RejectUnknown, created: http.StatusOK,
-	limits: catalog.ClaudeLimits, sessionPrefix: "sesn_", eventPrefix: "sevt_",
+	codes: claudeCodes, limits: catalog.ClaudeLimits, memory: memory.ClaudeLimits, files: file.ClaudeLimits, skills: skill.ClaudeLimits, sessionPrefix: "sesn_", eventPrefix: "sevt_", vaultPrefix: "vlt_", secretPrefix: "vcrd_", deploymentPrefix: "depl_",
 	resolvedTools: true, executionMember: true,
 	eventPage: 1000, maxEventPage: 1000, stringContent: true, interrupted: "end_turn",
 }
@@ -59,10 +73,10 @@ var Claude = &Flavour{
 // Qoder is the flavour of Qoder Cloud Agents.
 var Qoder = &Flavour{
 	name: "qoder", errors: qoderErrors, param: true, unknown: httpio.IgnoreUnknown, created: http.StatusCreated,
-	limits: catalog.QoderLimits, sessionPrefix: "sess_", eventPrefix: "evt_", toolNames: qoderToolNames,
+	codes: qoderCodes, limits: catalog.QoderLimits, memory: memory.QoderLimits, files: file.QoderLimits, skills: skill.QoderLimits, sessionPrefix: "sess_", eventPrefix: "evt_", vaultPrefix: "vault_", secretPrefix: "vcred_", deploymentPrefix: "dep_", toolNames: qoderToolNames,
 	emptyText: true, modelName: true, selfEntry: true, archivedFlag: true, credits: true, threadStatus: true, keepsStatus: true,
-	idCursors: true, needsVersion: true, configRequired: true, limitedNetwork: true,
-	eventPage: 20, maxEventPage: 100, refuseBusy: true,
+	idCursors: true, strictLease: true, needsVersion: true, configRequired: true, limitedNetwork: true,
+	eventPage: 20, maxEventPage: 100, refuseBusy: true, refusePaused: true,
 	frameIDs: true, frameNames: true, interrupted: "cancelled", endsStream: true,
 }
 
@@ -86,13 +100,19 @@ func flavourOf(r *http.Request) *Flavour {
 }
 
 // credential returns the caller's key. The Claude flavour takes it in either header, because its newer
-// clients send Authorization (CMA section 12); the Qoder flavour takes no x-api-key (qoder.md section 2.1).
-func (fl *Flavour) credential(r *http.Request) (string, error) {
-	if key := r.Header.Get("X-Api-Key"); fl.keyHeader && key != "" {
+// clients send Authorization (CMA section 12); the Qoder flavour takes no x-api-key (qoder.md section 2.1). Of
+// both, x-api-key counts; but Authorization if a worker calls, or its credential stands there: a program that
+// serves as a worker besides may send its own key everywhere.
+func (fl *Flavour) credential(r *http.Request, worker bool) (string, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") {
+		token = ""
+	}
+	worker = token != "" && (worker || identity.IsWorkerCredential(token))
+	if key := r.Header.Get("X-Api-Key"); fl.keyHeader && key != "" && !worker {
 		return key, nil
 	}
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if token = strings.TrimSpace(token); strings.EqualFold(scheme, "Bearer") && token != "" {
+	if token != "" {
 		return token, nil
 	}
 	if fl.keyHeader {

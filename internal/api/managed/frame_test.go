@@ -144,6 +144,14 @@ func TestFormsOfToolsAndStops(t *testing.T) {
 			`{"id":"sevt_0198c1d2000070008000000000000001","type":"agent.mcp_tool_result","processed_at":null,"mcp_tool_use_id":"sevt_0198c1d2000070008000000000000002","content":[{"text":"x","type":"text"}],"is_error":false}`,
 		},
 		{
+			"mcp error", Claude, event(core.EventSessionError, core.SessionError{Type: core.MCPConnectionFailed, Message: "away", Retry: "retrying", Server: "m"}), nil,
+			`{"id":"sevt_0198c1d2000070008000000000000001","type":"session.error","processed_at":null,"error":{"type":"mcp_connection_failed_error","message":"away","mcp_server_name":"m","retry_status":{"type":"retrying"}}}`,
+		},
+		{
+			"mcp error with Qoder", Qoder, event(core.EventSessionError, core.SessionError{Type: core.MCPAuthenticationFailed, Message: "no", Retry: "retrying", Server: "m"}), nil,
+			`{"id":"evt_0198c1d2000070008000000000000001","type":"session.error","processed_at":null,"error":{"type":"mcp_authentication_failed_error","message":"no","mcp_server_name":"m","retry_status":{"type":"retrying"}}}`,
+		},
+		{
 			"refusal", Claude, event(core.EventUserToolConfirmation, core.ToolConfirmation{ToolUse: use, Reason: "no"}), nil,
 			`{"id":"sevt_0198c1d2000070008000000000000001","type":"user.tool_confirmation","processed_at":null,"tool_use_id":"sevt_0198c1d2000070008000000000000002","result":"deny","deny_message":"no","session_thread_id":null}`,
 		},

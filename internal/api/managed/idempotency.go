@@ -137,11 +137,20 @@ func caller(by core.Principal) string {
 	if by.Credential != "" {
 		return string(by.Credential)
 	}
+	if by.Work != "" {
+		return string(by.Work)
+	}
 	return string(by.User)
 }
 
+// fingerprint stands for method, path and body. That of an upload is of what it says: the boundary of a form
+// is another one each time.
 func fingerprint(c *call) [32]byte {
-	return sha256.Sum256(bytes.Join([][]byte{[]byte(c.Method), []byte(c.URL.Path), c.body}, []byte{0}))
+	body := c.body
+	if c.upload != nil {
+		body = c.upload.fingerprint()
+	}
+	return sha256.Sum256(bytes.Join([][]byte{[]byte(c.Method), []byte(c.URL.Path), body}, []byte{0}))
 }
 
 func printable(s string) bool {

@@ -261,7 +261,7 @@ func TestRoutesThatAreNotThere(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	for _, c := range []client{claude(s), qoder(s)} {
-		for _, path := range []string{"", "/", "/vaults", "/agents/", "/agents/a/b/c", "/sessions/x/threads", "/skills", "/files"} {
+		for _, path := range []string{"", "/", "/agents/", "/agents/a/b/c", "/sessions/x/threads", "/dreams", "/files/x/y"} {
 			a := c.do(t, "GET", path+"", "")
 			if path == "" && c.base == "/v1" && a.status == 404 && a.body["type"] == nil {
 				continue // outside of the prefix

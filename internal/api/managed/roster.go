@@ -139,10 +139,14 @@ func (t *teams) agent(ctx context.Context, id core.AgentID, version int) (core.A
 	}
 	var a core.Agent
 	var err error
+	by := t.c.by
+	if by.IsWorker() { // it may read the session, and these are part of it
+		by = core.Principal{Kind: by.Kind, Project: by.Project, Role: core.RoleViewer}
+	}
 	if version > 0 {
-		a, err = t.f.catalog.AgentVersion(ctx, t.c.by, id, version)
+		a, err = t.f.catalog.AgentVersion(ctx, by, id, version)
 	} else {
-		a, err = t.f.catalog.Agent(ctx, t.c.by, id)
+		a, err = t.f.catalog.Agent(ctx, by, id)
 	}
 	if err != nil {
 		return a, &core.Error{Err: fmt.Errorf("read agent %s of a session: %w", id, err)} // Internal: it was there

@@ -1,6 +1,9 @@
 package managed
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // route is one method on one path.
 type route struct {
@@ -8,10 +11,16 @@ type route struct {
 	serve        func(*call) (reply, error)
 	stream       func(*call) bool // whether this request asks for the event stream; nil: never
 	only         *Flavour         // nil: both flavours have it
-	events       bool             // the body may hold events, images included
+	public       bool             // no credential is asked for
+	// receive reads a body that is too large to be held, before serve; nil: the body is read whole.
+	receive func(http.ResponseWriter, *call) (upload, error)
+	// download answers with bytes; if it is nil or returns nil and no error, serve answers.
+	download func(*call) (*download, error)
+	events   bool // the body may hold events, images included
 	// unsafe means that running the request twice does something twice, and that no id set aside can
 	// prevent it: see Face.once.
 	unsafe bool
+	worker bool // for workers: of two credentials Authorization counts
 }
 
 func (rt route) in(fl *Flavour) bool { return rt.only == nil || rt.only == fl }
@@ -26,6 +35,19 @@ func (rt route) bodyLimit() int64 {
 // routes is the whole list: CMA section 2 and qoder.md section 7, as far as they are served. All updates
 // are POST; Qoder's older clients send PUT for agents.
 func (f *Face) routes() []route {
+	return slices.Concat(
+		f.agentRoutes(),
+		f.vaultRoutes(),
+		f.memoryRoutes(),
+		f.fileRoutes(),
+		f.skillRoutes(),
+		f.workRoutes(),
+		f.deploymentRoutes(),
+	)
+}
+
+// agentRoutes are those of agents, the environments that they work in, their sessions, and models.
+func (f *Face) agentRoutes() []route {
 	return []route{
 		{method: http.MethodPost, path: "/agents", serve: f.createAgent},
 		{method: http.MethodGet, path: "/agents", serve: f.listAgents},

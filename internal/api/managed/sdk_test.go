@@ -247,6 +247,7 @@ func TestEveryFieldOfTheSDKIsKnown(t *testing.T) {
 	}
 	events, use := "/sessions/"+sess+"/events", "sevt_0198c1d2000070008000000000000001"
 	self := func(object string) string { return object }
+	store := "/memory_stores/memstore_0198c1d2000070008000000000000001"
 	for _, tc := range []struct {
 		params any
 		set    string // members that are not null, so that the rest is looked at
@@ -278,6 +279,13 @@ func TestEveryFieldOfTheSDKIsKnown(t *testing.T) {
 		{anthropic.BetaCloudConfigParams{}, `"type":"cloud"`, "/environments", inEnvironment("config"), false},
 		{anthropic.BetaLimitedNetworkParams{}, `"type":"limited"`, "/environments", func(o string) string { return inEnvironment("config")(`{"type":"cloud","networking":` + o + `}`) }, false},
 		{anthropic.BetaPackagesParams{}, ``, "/environments", func(o string) string { return inEnvironment("config")(`{"type":"cloud","packages":` + o + `}`) }, false},
+		{anthropic.BetaMemoryStoreNewParams{}, ``, "/memory_stores", self, false},
+		{anthropic.BetaMemoryStoreUpdateParams{}, `"name":"a"`, store, self, false},
+		{anthropic.BetaMemoryStoreMemoryNewParams{}, `"content":""`, store + "/memories", self, false},
+		{anthropic.BetaMemoryStoreMemoryUpdateParams{}, ``, store + "/memories/mem_0198c1d2000070008000000000000001", self, false},
+		{anthropic.BetaManagedAgentsPreconditionParam{}, `"type":"content_sha256","content_sha256":""`, store + "/memories/mem_0198c1d2000070008000000000000001", func(o string) string {
+			return `{"precondition":` + o + `}`
+		}, false},
 		{anthropic.BetaSessionNewParams{}, ``, "/sessions", self, false},
 		{anthropic.BetaSessionUpdateParams{}, ``, "/sessions/" + sess, self, false},
 		{anthropic.BetaManagedAgentsAgentParams{}, `"type":"agent","id":"` + agent + `"`, "/sessions", inSession, false},

@@ -19,7 +19,7 @@ func (f *Face) createSession(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	n := session.NewSession{VaultIDs: read[[]string](o, "vault_ids").V, Metadata: o.stringMap("metadata")}
+	n := session.NewSession{VaultIDs: o.vaultIDs("vault_ids"), Metadata: o.stringMap("metadata")}
 	o.sessionAgent(c.fl, &n)
 	if id := o.text("environment_id"); id != "" {
 		var known bool
@@ -286,8 +286,8 @@ func (f *Face) listSessions(c *call) (reply, error) {
 	return ok(w.envelope(entries))
 }
 
-// sessionFilter reads the filters of the list. none means that nothing can match: no session has come
-// from a deployment, nor has a memory store.
+// sessionFilter reads the filters of the list. none means that nothing can match: no session has a memory
+// store yet, and what is no id names no deployment.
 func (c *call) sessionFilter(w window) (q core.SessionPage, none bool, err error) {
 	created, err := c.query.span("created_at")
 	if err != nil {
@@ -328,6 +328,10 @@ func (c *call) sessionFilter(w window) (q core.SessionPage, none bool, err error
 	if c.fl.keepsStatus && q.IncludeArchived && slices.Contains(q.Statuses, core.StatusIdle) {
 		q.Statuses = append(q.Statuses, core.StatusTerminated) // archived sessions are shown as idle
 	}
-	none = len(wanted) > 0 && len(q.Statuses) == 0 || c.query.Get("deployment_id") != "" || c.query.Get("memory_store_id") != ""
+	none = len(wanted) > 0 && len(q.Statuses) == 0 || c.query.Get("memory_store_id") != ""
+	if spelled := c.query.Get("deployment_id"); spelled != "" {
+		id, known := core.ParseID[core.DeploymentID](spelled)
+		q.Deployment, none = id, none || !known
+	}
 	return q, none, nil
 }

@@ -36,18 +36,18 @@ type statsWire struct {
 
 // snapshotWire is the agent of a session, as it was frozen.
 type snapshotWire struct {
-	Type              string           `json:"type"`
-	ID                string           `json:"id"`
-	Version           int              `json:"version"`
-	Name              string           `json:"name"`
-	Description       any              `json:"description"`
-	Model             any              `json:"model"`
-	System            any              `json:"system"`
-	Tools             []any            `json:"tools"`
-	MCPServers        []core.MCPServer `json:"mcp_servers"`
-	Skills            []skillWire      `json:"skills"`
-	Multiagent        json.RawMessage  `json:"multiagent,omitempty"` // not in the members of a roster
-	ExecutionIdentity json.RawMessage  `json:"execution_identity,omitempty"`
+	Type              string             `json:"type"`
+	ID                string             `json:"id"`
+	Version           int                `json:"version"`
+	Name              string             `json:"name"`
+	Description       any                `json:"description"`
+	Model             any                `json:"model"`
+	System            any                `json:"system"`
+	Tools             []any              `json:"tools"`
+	MCPServers        []core.MCPServer   `json:"mcp_servers"`
+	Skills            []skillBindingWire `json:"skills"`
+	Multiagent        json.RawMessage    `json:"multiagent,omitempty"` // not in the members of a roster
+	ExecutionIdentity json.RawMessage    `json:"execution_identity,omitempty"`
 }
 
 // claudeUsage is what Claude counts. Tokens of the cache are not among InputTokens.
@@ -106,10 +106,14 @@ func (f *Face) sessionWire(c *call, teams *teams, s core.Session) (sessionWire, 
 	}
 	w := sessionWire{
 		Type: "session", ID: c.fl.sessionPrefix + string(s.ID), Agent: agent, Status: c.fl.status(s), Title: s.Title,
-		Metadata: metadata(s.Metadata), Resources: []any{}, VaultIDs: list(s.VaultIDs), OutcomeEvaluations: []any{},
+		Metadata: metadata(s.Metadata), Resources: []any{}, VaultIDs: each(list(s.VaultIDs), func(id string) string { return c.fl.vaultPrefix + id }), OutcomeEvaluations: []any{},
 		Stats: statsWire{ActiveSeconds: seconds(s.Usage.ActiveMS), DurationSeconds: max(0, end.Sub(s.CreatedAt).Truncate(time.Millisecond).Seconds())},
 		Usage: c.fl.usageWire(s.Usage), ArchivedAt: maybeTime(s.ArchivedAt),
 		CreatedAt: timestamp(s.CreatedAt), UpdatedAt: timestamp(s.UpdatedAt),
+	}
+	if s.Deployment != "" {
+		id := c.fl.deploymentPrefix + string(s.Deployment)
+		w.DeploymentID = &id
 	}
 	if s.Environment != "" {
 		w.EnvironmentID = environmentPrefix + string(s.Environment)

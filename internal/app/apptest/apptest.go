@@ -35,6 +35,7 @@ default: scripted
 // Server is a running app.
 type Server struct {
 	URL   string // http://127.0.0.1:port
+	Also  string // the same server on another port, with AlsoListening; else empty
 	Token string // an administrator's access token of the first project
 	Data  string // the data folder
 	App   *app.App
@@ -46,6 +47,7 @@ type Server struct {
 type Option func(*settings)
 
 type settings struct {
+	also  bool
 	cfg   config.Config
 	opts  app.Options
 	token string // of an earlier life; empty: a first start
@@ -53,6 +55,9 @@ type settings struct {
 
 // WithConfig changes the configuration before the start.
 func WithConfig(change func(*config.Config)) Option { return func(s *settings) { change(&s.cfg) } }
+
+// AlsoListening has the server listen on a second port as well.
+func AlsoListening() Option { return func(s *settings) { s.also = true } }
 
 // WithOptions changes what only programs set: the clock, the log.
 func WithOptions(change func(*app.Options)) Option { return func(s *settings) { change(&s.opts) } }
@@ -105,9 +110,18 @@ func (s *Server) run(t testing.TB, set settings) {
 		t.Fatal(err)
 	}
 	s.App, s.URL = a, "http://"+ln.Addr().String()
+	listeners := []net.Listener{ln}
+	if set.also {
+		second, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Also = "http://" + second.Addr().String()
+		listeners = append(listeners, second)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1) // holds the one result, so that the goroutine never waits
-	go func() { served <- a.Serve(ctx, ln) }()
+	go func() { served <- a.Serve(ctx, listeners...) }()
 	stopped := false
 	s.stop = func() {
 		if stopped {
