@@ -167,6 +167,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	freed, err := d.runner.store.FreeLeases(ctx, d.Node())
+	if err != nil && ctx.Err() != nil {
+		return nil // told to stop before it began: the next life frees them
+	}
 	if err != nil {
 		return fmt.Errorf("free the leases of node %s: %w", d.Node(), err)
 	}

@@ -95,18 +95,28 @@ func Open(ctx context.Context, l Launch, c guest.Config, limits core.SandboxLimi
 	return s, nil
 }
 
+// greeted takes the guest's answer to its configuration.
+func (s *Sandbox) greeted(a answer) error {
+	if a.reply.Fault != nil {
+		return errors.New(printable(a.reply.Fault.Message))
+	}
+	for _, n := range a.reply.Notes {
+		s.notes = append(s.notes, printable(n))
+	}
+	return nil
+}
+
 // await takes the guest's answer to its configuration.
 func (s *Sandbox) await(ctx context.Context, ready *call) error {
 	select {
 	case a := <-ready.answer:
-		if a.reply.Fault != nil {
-			return errors.New(printable(a.reply.Fault.Message))
-		}
-		for _, n := range a.reply.Notes {
-			s.notes = append(s.notes, printable(n))
-		}
-		return nil
+		return s.greeted(a)
 	case <-s.gone:
+		select {
+		case a := <-ready.answer: // it ended behind its answer: whoever calls it next learns that
+			return s.greeted(a)
+		default:
+		}
 		<-s.process.done // so that all it said is there
 		return errors.New("it ended at once")
 	case <-ctx.Done():
