@@ -85,6 +85,7 @@ when --only names it.`, "",
 // unlimited lifts what an agent may report, so that the server's own speed is measured.
 func unlimited(c *config.Config) {
 	c.Limits.AgentRate, c.Limits.AgentBurst = 10_000_000, 10_000_000
+	c.Limits.AgentKB, c.Limits.AgentBurstKB = 1<<30, 1<<30
 }
 
 func (p *program) runOtas(cmd *cobra.Command, b benchFlags, f otasFlags) (err error) {
