@@ -42,6 +42,9 @@ type client struct {
 	// meanwhile is sent once, when a model call begins. Nil: nothing.
 	meanwhile []session.Input
 	said      bool
+	// blocked gives a value when that call waits: what came before would stop it before it takes its step of the
+	// script, and the next call would wait for ever. Nil: the call does not wait.
+	blocked <-chan struct{}
 }
 
 // drive goes on until the session rests. It reports false when ctx ended before.
@@ -72,6 +75,9 @@ func (c *client) drive(ctx context.Context, t *testing.T, n node) bool {
 		case core.EventModelRequestStart:
 			if c.meanwhile != nil && !c.said {
 				c.said = true
+				if c.blocked != nil {
+					<-c.blocked
+				}
 				send(c.meanwhile)
 			}
 		case core.EventStatusIdle:
@@ -128,6 +134,9 @@ func TestTurnSurvivesACutAfterAnyTransaction(t *testing.T) {
 				tools := toolset{{name: "once"}, {name: "again", repeatable: true}, {name: "asked"}}
 				h := build(t, reactor(c.script...), tools)
 				who := &client{first: c.first, meanwhile: c.then}
+				if c.name == "an interrupt meanwhile" {
+					who.blocked = h.fake.Waiting()
+				}
 				ctx, cancel := context.WithCancel(t.Context())
 				first := h.open(newFrail(h.db, n, cancel), turn.Options{})
 				end := first.run(t)
