@@ -39,6 +39,7 @@ demo: build ## An agent doing a task; DEMO='your task' for another one
 bench: build ## The benchmarks of docs/performance.md; BENCH='--clients 1' for others
 	./bin/reeve bench turns $(BENCH)
 	./bin/reeve bench sessions $(BENCH)
+	./bin/reeve bench otas $(BENCH)
 
 # The order is that of cost, but for the tests: their closing lines come last.
 .PHONY: test

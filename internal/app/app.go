@@ -48,18 +48,21 @@ type Options struct {
 	Backoff   time.Duration            // before the second try of a model call; 0: the runner's default
 	// AllowPrivate are addresses that the server may reach for vaults although they are not public.
 	AllowPrivate []netip.Prefix
+	// Statements, if not nil, counts what requests run in the databases, and nothing that runs beside them.
+	Statements *atomic.Int64
 }
 
 // App is one node.
 type App struct {
-	cfg   config.Config
-	log   *slog.Logger
-	now   func() time.Time
-	lock  *store.FolderLock
-	db    *store.DB
-	seen  *store.CaptureDB
-	first *identity.Bootstrap
-	ready atomic.Bool
+	cfg        config.Config
+	log        *slog.Logger
+	statements *atomic.Int64 // of requests; nil: not counted
+	now        func() time.Time
+	lock       *store.FolderLock
+	db         *store.DB
+	seen       *store.CaptureDB
+	first      *identity.Bootstrap
+	ready      atomic.Bool
 
 	identity    *identity.Service
 	catalog     *catalog.Service
@@ -93,7 +96,7 @@ func Open(ctx context.Context, cfg config.Config, opts Options) (_ *App, err err
 	if opts.Now != nil {
 		clock = func() time.Time { return opts.Now().UTC().Truncate(time.Microsecond) }
 	}
-	a := &App{cfg: cfg, log: opts.Log, now: clock}
+	a := &App{cfg: cfg, log: opts.Log, now: clock, statements: opts.Statements}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -271,9 +274,6 @@ func (a *App) Notices() []string { return a.notices }
 // Stats counts what the database did since Open.
 func (a *App) Stats() store.Stats { return a.db.Stats() }
 
-// CaptureStats counts what the database of captures did since Open.
-func (a *App) CaptureStats() store.Stats { return a.seen.Stats() }
-
 const (
 	// headerTimeout also ends a connection that was opened and not used: not too soon for clients that dial ahead.
 	headerTimeout = 30 * time.Second
@@ -288,9 +288,13 @@ const (
 func (a *App) Serve(ctx context.Context, listeners ...net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	afterTurns, turnsEnded := context.WithCancel(context.WithoutCancel(ctx))
+	base := context.WithoutCancel(ctx) // requests may end
+	if a.statements != nil {
+		base = store.CountStatements(base, a.statements)
+	}
 	server := &http.Server{
 		Handler: a.handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }, // requests may end
+		BaseContext: func(net.Listener) context.Context { return base },
 		ErrorLog:    slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	group.Go(func() error { return a.db.Run(ctx) })

@@ -69,7 +69,7 @@ func (p *prepared) do(ctx context.Context, query string) error {
 }
 
 func (p *prepared) rows(ctx context.Context, query string, args []any, scan func(row) error) error {
-	p.count.Add(1)
+	p.tally(ctx)
 	st, err := p.statement(context.WithoutCancel(ctx), query)
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func (p *prepared) change(ctx context.Context, query string, args []any, scan fu
 		})
 		return n, err
 	}
-	p.count.Add(1)
+	p.tally(ctx)
 	ctx = context.WithoutCancel(ctx)
 	st, err := p.statement(ctx, query)
 	if err != nil {
@@ -113,4 +113,20 @@ func (p *prepared) change(ctx context.Context, query string, args []any, scan fu
 		return 0, err
 	}
 	return res.RowsAffected()
+}
+
+// tally counts one statement, for Stats and for whoever asked with CountStatements.
+func (p *prepared) tally(ctx context.Context) {
+	p.count.Add(1)
+	if n, ok := ctx.Value(tallyKey{}).(*atomic.Int64); ok {
+		n.Add(1)
+	}
+}
+
+type tallyKey struct{}
+
+// CountStatements returns a context whose statements are counted in n as well, in whichever database they
+// run. It tells what one request costs while others run beside it.
+func CountStatements(ctx context.Context, n *atomic.Int64) context.Context {
+	return context.WithValue(ctx, tallyKey{}, n)
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,8 +40,10 @@ type Server struct {
 	Token string // an administrator's access token of the first project
 	Data  string // the data folder
 	App   *app.App
-	Fake  *fake.Provider
-	stop  func()
+	// Statements counts what requests ran in the databases since the start, and nothing of what runs beside them.
+	Statements *atomic.Int64
+	Fake       *fake.Provider
+	stop       func()
 }
 
 // Option changes how a server starts.
@@ -86,7 +89,8 @@ func StartWith(t testing.TB, script *fake.Provider, options ...Option) *Server {
 	if err := os.WriteFile(filepath.Join(s.cfg.Data, "models.yaml"), []byte(models), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	srv := &Server{Data: s.cfg.Data, Fake: script}
+	srv := &Server{Data: s.cfg.Data, Fake: script, Statements: new(atomic.Int64)}
+	s.opts.Statements = srv.Statements
 	srv.run(t, s)
 	first, isFirst := srv.App.FirstStart()
 	if isFirst != (s.token == "") {
