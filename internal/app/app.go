@@ -38,6 +38,7 @@ import (
 	"github.com/reeve-ai/reeve/internal/turn"
 	"github.com/reeve-ai/reeve/internal/vault"
 	"github.com/reeve-ai/reeve/internal/work"
+	"github.com/reeve-ai/reeve/internal/workspace"
 )
 
 // Options are what only programs set, not operators.
@@ -75,6 +76,7 @@ type App struct {
 	depot       *blob.Depot
 	files       *file.Service
 	skills      *skill.Service
+	workspaces  *workspace.Service
 	dispatcher  *turn.Dispatcher
 	sandboxes   *sandbox.Pool
 	servers     *mcp.Pool
@@ -190,6 +192,7 @@ func (a *App) build(ctx context.Context, opts Options) error {
 	if err := a.openBlobs(secret); err != nil {
 		return err
 	}
+	a.workspaces = workspace.New(filepath.Join(a.cfg.Data, "workspaces"))
 	a.work = work.New(a.db, a.identity, a.now, a.log)
 	runner := turn.NewRunner(a.db, a.models, tools, a.sandboxes, a.bus, a.now, a.log, turn.Options{
 		Node: "local", WorkReady: a.work.Wake, LeaseTTL: a.cfg.Turns.LeaseTTL, SoftStop: a.cfg.Turns.SoftStop,
@@ -199,10 +202,8 @@ func (a *App) build(ctx context.Context, opts Options) error {
 		SandboxLimits: core.SandboxLimits{
 			MemoryBytes: int64(a.cfg.Sandbox.MemoryMB) << 20, Processes: a.cfg.Sandbox.Processes, Command: a.cfg.Sandbox.CommandTimeout,
 		},
-		MCP: a.servers,
-		Workspace: func(p core.ProjectID, s core.SessionID) string {
-			return filepath.Join(a.cfg.Data, "workspaces", string(p), string(s))
-		},
+		MCP:        a.servers,
+		Workspaces: a.workspaces,
 	})
 	a.dispatcher = turn.NewDispatcher(runner)
 	a.sessions = session.New(a.db, a.models, a.catalog, a.bus, a.dispatcher, a.now)
@@ -213,12 +214,21 @@ func (a *App) build(ctx context.Context, opts Options) error {
 	a.observe = observe.New(a.seen, a.catalog, a.sessions, a.identity, observe.Options{
 		Now: a.now, Redact: a.cfg.Captures.RedactHeaders, Retention: a.cfg.Captures.Retention, Log: a.log,
 	})
-	a.sessions.AfterDelete(a.observe.Forget)
+	a.sessions.AfterDelete(a.forget)
 	a.sessions.UseVaults(a.vaults.Check)
 	a.sessions.OnWork(a.work.Wake)
 	a.deployments = deployment.New(a.db, a.sessions, deployment.Options{Now: a.now, Log: a.log})
 	a.handler = a.routes()
 	return nil
+}
+
+// forget deletes what is kept of a session outside of the store.
+func (a *App) forget(ctx context.Context, project core.ProjectID, session core.SessionID) error {
+	return errors.Join(
+		a.observe.Forget(ctx, project, session),
+		a.sandboxes.Close(session),
+		a.workspaces.Forget(ctx, project, session),
+	)
 }
 
 // outside is the way to MCP servers and token endpoints.

@@ -43,6 +43,7 @@ var rules = []rule{
 	{"internal/observe", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/vault", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/deployment", []string{"internal/core"}, "a service imports core and declares what else it needs"},
+	{"internal/workspace", []string{"internal/core", "internal/blob", "internal/egress"}, "lays out sandboxes: what it brings comes through core's ports"},
 	{"internal/work", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/turn", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 

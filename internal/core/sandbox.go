@@ -18,9 +18,37 @@ type SandboxDriver interface {
 type SandboxSpec struct {
 	Session SessionID
 	Folder  string            // host path of the working folder; the sandbox sees it as /workspace
+	Mounts  []Mount           // besides Folder; their Paths lie apart
 	Network bool              // false: its own network namespace without any interface but loopback
 	Env     map[string]string // the only variables besides PATH, HOME, LANG, TERM and USER
 	Limits  SandboxLimits
+}
+
+// Mount shows a folder of the host inside a sandbox.
+type Mount struct {
+	Host     string // an existing folder of the host
+	Path     string // absolute and clean, inside the sandbox: below /mnt or /workspace
+	ReadOnly bool
+}
+
+// Workspaces lays out what a session's sandbox sees: its working folder, and what is brought into it.
+type Workspaces interface {
+	// Open brings everything that the session has attached to where its sandbox will see it, and says where
+	// that is. It is called before each use of the sandbox and is quick when nothing changed. Errors that the
+	// model may read are Invalid or Unavailable.
+	Open(ctx context.Context, sess Session) (Workspace, error)
+	// Brief is what the agent is told about it, to be added to its system prompt; empty if there is nothing
+	// to tell. It is called once at the beginning of each run of a turn.
+	Brief(ctx context.Context, sess Session) (string, error)
+	// Settle takes what the agent left behind: changed memories, files of the output folder. It is called
+	// behind each turn that used the sandbox, before the session is idle for its clients.
+	Settle(ctx context.Context, sess Session) error
+}
+
+// Workspace is a session's part of the host, as its sandbox sees it.
+type Workspace struct {
+	Folder string  // host path of the working folder
+	Mounts []Mount // nil if there is nothing besides
 }
 
 // SandboxLimits bound what runs inside. Zero fields take the driver's defaults.

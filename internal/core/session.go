@@ -39,6 +39,9 @@ type Session struct {
 	Meta         json.RawMessage   // free JSON of the otas face: an object; nil if none
 	VaultIDs     []string          // VaultIDs, in the order in which they are asked; they may have been archived or deleted since
 	Deployment   DeploymentID      // whose run made it; empty if none did
+	Resources    []Resource        // in the order in which they were attached; nil if none
+	Budget       *Budget           // nil: none
+	Outcomes     []Outcome         // oldest first; nil if none. Only the last can be going on
 	Status       SessionStatus
 	StopReason   *StopReason // of the last idle; nil before the first turn
 	Usage        Usage

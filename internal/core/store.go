@@ -186,7 +186,8 @@ type SessionStore interface {
 	// Session returns the session. Inside Tx it also holds the session until the transaction ends,
 	// so that two writers of one log wait instead of colliding.
 	Session(ctx context.Context, project ProjectID, id SessionID) (Session, error)
-	// UpdateSession stores Title, Metadata, EnvVars, Status, StopReason, Usage, UpdatedAt and ArchivedAt.
+	// UpdateSession stores Title, Metadata, EnvVars, Resources, Budget, Outcomes, Status, StopReason, Usage,
+	// UpdatedAt and ArchivedAt.
 	// The session must have been read in the same Tx, or a change made in between is lost.
 	UpdateSession(ctx context.Context, s Session) error
 	// SetSessionState stores Status, StopReason, Usage and UpdatedAt alone: what the runner that holds the

@@ -9,7 +9,7 @@ import (
 
 // sessionQuery selects sessions with their frozen definition; the conditions follow.
 const sessionQuery = `SELECT s.id, s.project_id, s.origin, s.agent_id, s.agent_version, n.spec, s.environment_id,
-	s.agent_key, s.title, s.metadata, s.env_vars, s.meta, s.vault_ids, s.deployment_id, s.status, s.stop_reason, s.usage,
+	s.agent_key, s.title, s.metadata, s.env_vars, s.meta, s.vault_ids, s.deployment_id, s.resources, s.budget, s.outcomes, s.status, s.stop_reason, s.usage,
 	s.last_seq, s.created_at, s.updated_at, s.archived_at
 	FROM sessions s LEFT JOIN session_snapshots n ON n.session_id = s.id `
 
@@ -18,15 +18,16 @@ func scanSession(r row) (core.Session, error) {
 	err := r.Scan((*string)(&s.ID), (*string)(&s.Project), (*string)(&s.Origin), idColumn[core.AgentID]{&s.Agent},
 		&s.AgentVersion, jsonColumn{&s.Snapshot}, idColumn[core.EnvironmentID]{&s.Environment}, (*string)(&s.AgentKey),
 		&s.Title, jsonColumn{&s.Metadata}, jsonColumn{&s.EnvVars}, rawColumn{(*[]byte)(&s.Meta)}, jsonColumn{&s.VaultIDs},
-		idColumn[core.DeploymentID]{&s.Deployment}, (*string)(&s.Status), jsonColumn{&s.StopReason}, jsonColumn{&s.Usage}, &s.LastSeq,
+		idColumn[core.DeploymentID]{&s.Deployment},
+		jsonColumn{&s.Resources}, jsonColumn{&s.Budget}, jsonColumn{&s.Outcomes}, (*string)(&s.Status), jsonColumn{&s.StopReason}, jsonColumn{&s.Usage}, &s.LastSeq,
 		timeColumn{&s.CreatedAt}, timeColumn{&s.UpdatedAt}, timeColumn{&s.ArchivedAt})
 	return s, err
 }
 
 // sessionJSON is the JSON of a session as it is stored; nil is NULL.
 type sessionJSON struct {
-	snapshot, envVars, meta, vaultIDs, stopReason any
-	metadata, usage                               string
+	snapshot, envVars, meta, vaultIDs, stopReason, resources, budget, outcomes any
+	metadata, usage                                                            string
 }
 
 func encodedSession(s core.Session) (sessionJSON, error) {
@@ -50,6 +51,9 @@ func encodedSession(s core.Session) (sessionJSON, error) {
 		{&j.envVars, s.EnvVars, s.EnvVars != nil},
 		{&j.vaultIDs, s.VaultIDs, s.VaultIDs != nil},
 		{&j.stopReason, s.StopReason, s.StopReason != nil},
+		{&j.resources, s.Resources, s.Resources != nil},
+		{&j.budget, s.Budget, s.Budget != nil},
+		{&j.outcomes, s.Outcomes, s.Outcomes != nil},
 	} {
 		if !part.set {
 			continue
@@ -74,12 +78,14 @@ func (s *store) CreateSession(ctx context.Context, n core.Session) error {
 	return s.write(ctx, "create session", func(h *txn) error {
 		err := must(ctx, h, core.Errorf(core.Conflict, "session_already_exists", "a session with this id exists already"),
 			`INSERT INTO sessions (id, project_id, origin, agent_id, agent_version, environment_id, agent_key, title,
-				metadata, env_vars, meta, vault_ids, status, stop_reason, usage, last_seq, created_at, updated_at, archived_at, deployment_id)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, $16, $17, $18, $19)
+				metadata, env_vars, meta, vault_ids, status, stop_reason, usage, last_seq, created_at, updated_at, archived_at,
+				deployment_id, resources, budget, outcomes)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, $16, $17, $18, $19, $20, $21, $22)
 			ON CONFLICT DO NOTHING`,
 			string(n.ID), string(n.Project), string(n.Origin), orNull(n.Agent), n.AgentVersion, orNull(n.Environment),
 			string(n.AgentKey), pointed(n.Title), j.metadata, j.envVars, j.meta, j.vaultIDs, string(n.Status),
-			j.stopReason, j.usage, micros(n.CreatedAt), micros(n.UpdatedAt), micros(n.ArchivedAt), orNull(n.Deployment))
+			j.stopReason, j.usage, micros(n.CreatedAt), micros(n.UpdatedAt), micros(n.ArchivedAt),
+			orNull(n.Deployment), j.resources, j.budget, j.outcomes)
 		if err != nil {
 			return err
 		}
@@ -120,10 +126,10 @@ func (s *store) UpdateSession(ctx context.Context, n core.Session) error {
 	return s.write(ctx, "update session", func(h *txn) error {
 		return must(ctx, h, core.NotFoundError("session", string(n.ID)), `UPDATE sessions
 			SET title = $3, metadata = $4, env_vars = $5, status = $6, stop_reason = $7, usage = $8,
-				updated_at = $9, archived_at = $10
+				updated_at = $9, archived_at = $10, resources = $11, budget = $12, outcomes = $13
 			WHERE id = $1 AND project_id = $2`,
 			string(n.ID), string(n.Project), pointed(n.Title), j.metadata, j.envVars, string(n.Status), j.stopReason,
-			j.usage, micros(n.UpdatedAt), micros(n.ArchivedAt))
+			j.usage, micros(n.UpdatedAt), micros(n.ArchivedAt), j.resources, j.budget, j.outcomes)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/reeve-ai/reeve/internal/core"
@@ -22,9 +23,12 @@ type run struct {
 
 	sess  core.Session // as stored; Status and Usage are kept up by this run, after the commit
 	tools toolbox
-	self  bool // self-hosted environment
-	waits bool // the last decision was to wait for a worker
-	net   bool // the environment lets the sandbox use the network
+	self  bool   // self-hosted environment
+	waits bool   // the last decision was to wait for a worker
+	net   bool   // the environment lets the sandbox use the network
+	brief string // what the workspace adds to the system prompt
+
+	touched atomic.Bool // a tool of this run used the sandbox
 
 	remotes []*remote   // the agent's MCP servers
 	reached core.TurnID // the turn in which they were reached; empty: none yet
@@ -42,6 +46,7 @@ const (
 	askModel                       // the model owes an answer; its span is open
 	runTools                       // tool uses wait for this server
 	reachServers                   // what comes next may need the agent's MCP servers
+	tidy                           // the turn is over but for what its tools left in the workspace
 )
 
 // Run drives the turns of one leased thread until none is owed. A nil error means that the turn is
@@ -78,6 +83,8 @@ func (r *Runner) Run(ctx context.Context, lease core.Lease, a *alarm) error {
 			if err := v.relist(ctx); err != nil {
 				return err
 			}
+		case tidy:
+			v.tidy(ctx)
 		case reachServers:
 			if err := v.reach(ctx); err != nil {
 				return err
@@ -105,6 +112,11 @@ func (v *run) load(ctx context.Context) error {
 	v.net = err == nil && !env.Config.SelfHosted && !env.Config.Networking.Limited // no recipe: no network
 	v.remotes = remotesOf(*v.sess.Snapshot)
 	v.equip()
+	if v.opts.Workspaces != nil {
+		if v.brief, err = v.opts.Workspaces.Brief(ctx, v.sess); err != nil {
+			return fmt.Errorf("describe the workspace of session %s: %w", v.sess.ID, err)
+		}
+	}
 	if v.t = v.recent.take(v.lease.Thread); v.t == nil {
 		v.t = newTranscript()
 	}
@@ -225,11 +237,17 @@ func (v *run) decide(ctx context.Context, tx core.Store, queue []core.Event) (ac
 	case len(ours) > 0:
 		return runTools, nil, nil
 	case len(theirs) > 0:
+		if v.touched.Load() {
+			return tidy, nil, nil
+		}
 		v.waits = v.self
 		d, err := v.settle(ctx, tx, core.StopReason{Type: core.StopRequiresAction, Events: theirs})
 		return done, d, err
 	}
 	if len(q.messages) == 0 && !v.t.owesAnswer() {
+		if v.touched.Load() {
+			return tidy, nil, nil
+		}
 		d, err := v.settle(ctx, tx, core.StopReason{Type: core.StopEndTurn})
 		return done, d, err
 	}
@@ -460,9 +478,18 @@ func (r *Runner) abandon(ctx context.Context, lease core.Lease) error {
 	})
 }
 
-// prompt is the system prompt: what the capabilities say, then the agent's own.
+// tidy takes what the tools left in the workspace, before clients see that the turn is over. That it fails is
+// no reason to run the turn again: the next one that uses the sandbox brings the rest.
+func (v *run) tidy(ctx context.Context) {
+	v.touched.Store(false)
+	if err := v.opts.Workspaces.Settle(ctx, v.sess); err != nil && ctx.Err() == nil {
+		v.log.Error("what the turn left in its workspace could not be taken", "err", err)
+	}
+}
+
+// prompt is the system prompt: what the capabilities say, the agent's own, what its workspace holds.
 func (v *run) prompt() string {
-	parts := append(append([]string{}, v.tools.prompts...), v.sess.Snapshot.System)
+	parts := append(append([]string{}, v.tools.prompts...), v.sess.Snapshot.System, v.brief)
 	return strings.TrimSpace(strings.Join(parts, "\n\n"))
 }
 

@@ -25,8 +25,8 @@ type Options struct {
 	SandboxNetwork   bool          // whether an environment with an open network gets it
 	SandboxLimits    core.SandboxLimits
 	MCP              core.MCP // nil: agents' MCP servers are not reached
-	// Workspace is the host folder of a session's sandbox.
-	Workspace func(core.ProjectID, core.SessionID) string
+	// Workspaces lays out what a session's sandbox sees. It may be nil where no tool uses a sandbox.
+	Workspaces core.Workspaces
 	// WorkReady is called behind a commit that queued a work item for an environment; nil: nobody listens.
 	WorkReady func(core.EnvironmentID)
 }

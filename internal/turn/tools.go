@@ -112,13 +112,21 @@ func (v *run) invoke(ctx context.Context, tool core.Tool, u *use) (out core.Tool
 	}()
 	return tool.Run(ctx, core.ToolEnv{
 		Project: v.lease.Project, Session: v.lease.Session, Now: v.now(),
-		Sandbox: func(ctx context.Context) (core.Sandbox, error) {
-			return v.sandboxes.Sandbox(ctx, core.SandboxSpec{
-				Session: v.lease.Session, Folder: v.opts.Workspace(v.lease.Project, v.lease.Session),
-				Network: v.net && v.opts.SandboxNetwork, Env: v.sess.EnvVars, Limits: v.opts.SandboxLimits,
-			})
-		},
+		Sandbox: v.sandbox,
 	}, u.Input)
+}
+
+// sandbox opens the session's workspace and the sandbox in it.
+func (v *run) sandbox(ctx context.Context) (core.Sandbox, error) {
+	v.touched.Store(true)
+	w, err := v.opts.Workspaces.Open(ctx, v.sess)
+	if err != nil {
+		return nil, err
+	}
+	return v.sandboxes.Sandbox(ctx, core.SandboxSpec{
+		Session: v.lease.Session, Folder: w.Folder, Mounts: w.Mounts,
+		Network: v.net && v.opts.SandboxNetwork, Env: v.sess.EnvVars, Limits: v.opts.SandboxLimits,
+	})
 }
 
 func refusal(format string, args ...any) core.ToolOutput {

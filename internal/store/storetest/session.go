@@ -19,6 +19,9 @@ func full(b *bundle, t *testing.T, project core.ProjectID) func(*core.Session) {
 		s.Environment, s.Title, s.Snapshot, s.AgentVersion, s.AgentKey = environment, &title, &spec, 3, "key"
 		s.Metadata, s.EnvVars = map[string]string{"m": "1"}, map[string]string{"E": "2"}
 		s.Meta, s.VaultIDs = json.RawMessage(`{"free": [1, null]}`), []string{"v"}
+		s.Resources = []core.Resource{{ID: "r", Type: core.ResourceFile, MountPath: "/mnt/x", CreatedAt: at(1), UpdatedAt: at(2), File: "f", Token: []byte{0, 255}}}
+		s.Budget = &core.Budget{Cents: 2500, Currency: "USD"}
+		s.Outcomes = []core.Outcome{{ID: "o", Event: "e", Description: "d", Rubric: "r", MaxIterations: 3, Iteration: 1, Result: core.OutcomeRunning, CompletedAt: at(3)}}
 		s.Status, s.StopReason = core.StatusRunning, &core.StopReason{Type: core.StopRequiresAction, Events: []core.EventID{"e"}}
 		s.Usage = core.Usage{InputTokens: 1, OutputTokens: 2, CacheReadTokens: 3, CacheCreationTokens: 4, ModelCalls: 5, ActiveMS: 6}
 		s.ArchivedAt = kept(at(90))
@@ -95,6 +98,7 @@ var sessionPromises = map[string]func(*testing.T, *bundle){
 		change := b.session(t, p, full(b, t, p))
 		change.ID, change.Origin, change.LastSeq, change.CreatedAt, change.UpdatedAt = want.ID, core.OriginObserved, 99, at(80), kept(at(81))
 		need(t, b.UpdateSession(b.ctx, change))
+		want.Resources, want.Budget, want.Outcomes = change.Resources, change.Budget, change.Outcomes
 		want.Title, want.Metadata, want.EnvVars, want.Status = change.Title, change.Metadata, change.EnvVars, change.Status
 		want.StopReason, want.Usage, want.UpdatedAt, want.ArchivedAt = change.StopReason, change.Usage, change.UpdatedAt, change.ArchivedAt
 		got, err := b.Session(b.ctx, p, want.ID)
