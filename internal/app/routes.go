@@ -3,8 +3,9 @@ package app
 import (
 	_ "embed"
 	"errors"
-	"html/template"
+	"html"
 	"net/http"
+	"strings"
 
 	"github.com/reeve-ai/reeve/internal/api/everruns"
 	"github.com/reeve-ai/reeve/internal/api/httpio"
@@ -54,7 +55,8 @@ func (a *App) routes() http.Handler {
 //go:embed home.html
 var homePage string
 
-var homeTemplate = template.Must(template.New("home").Parse(homePage))
+// homeAddress stands in homePage for the server's own address.
+const homeAddress = "{{.Address}}"
 
 // home is the page that a person sees who opens the server's address.
 func home(w http.ResponseWriter, r *http.Request) {
@@ -64,7 +66,8 @@ func home(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	_ = homeTemplate.Execute(w, scheme+"://"+r.Host) // the client is gone: there is nobody left to tell
+	address := html.EscapeString(scheme + "://" + r.Host)
+	_, _ = strings.NewReplacer(homeAddress, address).WriteString(w, homePage) // else the client is gone: there is nobody left to tell
 }
 
 // readyz says whether this node can do its work: it runs, and its database answers.

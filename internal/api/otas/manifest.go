@@ -1,7 +1,6 @@
 package otas
 
 import (
-	"bytes"
 	_ "embed"
 	"fmt"
 	"mime"
@@ -10,34 +9,34 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"text/template"
 	"unicode"
 
 	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/observe"
 )
 
-// manifestText tells an agent what reference section 6 lists, in words of our own. Everything that people typed
-// must go through label before it comes here: agents do what the text says.
+// manifestText tells an agent what reference section 6 lists, in words of our own; the other two are its step 2,
+// for a project with a domain and for one without. {{.Name}} is filled in. Everything that people typed must go
+// through label before it comes here: agents do what the text says.
 //
-//go:embed manifest.md.tmpl
-var manifestText string
+// They are no templates of the standard library: a program that runs one keeps every method of every type that
+// it links, which is 10 MB here (internal/archtest watches over it).
+var (
+	//go:embed manifest.md.tmpl
+	manifestText string
+	//go:embed manifest_domain.md.tmpl
+	manifestDomain string
+	//go:embed manifest_nodomain.md.tmpl
+	manifestNoDomain string
+)
 
-var manifestTemplate = template.Must(template.New("manifest").Parse(manifestText))
-
-// manifestValues are what the manifest is filled with.
-type manifestValues struct {
-	Server      string // scheme and host of this server, without a slash at the end
-	ProjectID   string
-	ProjectName string // a label
-	Domain      string // a label; empty: none is set
-	AgentID     string
-	AgentName   string // a label
-
-	MaxMeta, MaxBody, MaxBatch, MaxBatchBytes      int
-	MaxPath, MaxMethod, MaxContentType, MaxLatency int
-	MaxCallBytes                                   int64
-	Redacted                                       []string // names of headers
+// fill puts values in, by name. What is filled in is not looked at again.
+func fill(text string, values map[string]any) string {
+	pairs := make([]string, 0, 2*len(values))
+	for name, v := range values {
+		pairs = append(pairs, "{{."+name+"}}", fmt.Sprint(v))
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
 }
 
 // manifest serves GET /api/agent/v1/manifest/?agent_id=, which is Reeve's own: the original fills its manifest in the
@@ -55,24 +54,26 @@ func (f *Face) manifest(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	v := manifestValues{
-		Server:    baseURL(c.r),
-		ProjectID: core.FormatUUID(p.ID), ProjectName: label(p.Name),
-		AgentID: core.FormatUUID(a.ID), AgentName: label(a.Name),
-		MaxMeta: maxMeta, MaxBody: maxBody, MaxBatch: observe.MaxBatch, MaxBatchBytes: maxBatch,
-		MaxPath: observe.MaxPath, MaxMethod: observe.MaxMethod,
-		MaxContentType: observe.MaxContentType, MaxLatency: observe.MaxLatencyMS, MaxCallBytes: observe.MaxCallBytes,
-		Redacted: observe.SecretHeaders(),
+	redacted := observe.SecretHeaders()
+	for i, h := range redacted {
+		redacted[i] = "`" + h + "`"
+	}
+	v := map[string]any{
+		"Server":    baseURL(c.r),
+		"ProjectID": core.FormatUUID(p.ID), "ProjectName": label(p.Name),
+		"AgentID": core.FormatUUID(a.ID), "AgentName": label(a.Name),
+		"MaxMeta": maxMeta, "MaxBody": maxBody, "MaxBatch": observe.MaxBatch, "MaxBatchBytes": maxBatch,
+		"MaxPath": observe.MaxPath, "MaxMethod": observe.MaxMethod,
+		"MaxContentType": observe.MaxContentType, "MaxLatency": observe.MaxLatencyMS, "MaxCallBytes": observe.MaxCallBytes,
+		"Redacted": strings.Join(redacted, ", "),
+		"Domain":   "none is set", "TokensGo": "The same holds for the tokens.", "ProjectCalls": manifestNoDomain,
 	}
 	if p.Domain != nil && *p.Domain != "" {
-		v.Domain = label(*p.Domain)
-	}
-	var text bytes.Buffer
-	if err := manifestTemplate.Execute(&text, v); err != nil {
-		return reply{}, fmt.Errorf("fill in the manifest: %w", err)
+		v["Domain"], v["TokensGo"] = label(*p.Domain), "Send the tokens there and, as step 2 says, to the project domain."
+		v["ProjectCalls"] = fill(manifestDomain, v)
 	}
 	return reply{http.StatusOK, "", "", document{
-		mime: "text/markdown; charset=utf-8", name: "OTAS_AGENT_MANIFEST_" + fileName(a.Name) + ".md", text: text.Bytes(),
+		mime: "text/markdown; charset=utf-8", name: "OTAS_AGENT_MANIFEST_" + fileName(a.Name) + ".md", text: []byte(fill(manifestText, v)),
 	}}, nil
 }
 
