@@ -65,7 +65,7 @@ var face = []string{"internal/core", "internal/identity", "internal/catalog", "i
 // testOnly are packages that only tests may import.
 var testOnly = []string{
 	"internal/api/exchange", "internal/app/apptest", "internal/archtest", "internal/provider/fake",
-	"internal/provider/providertest", "internal/sandbox/sandboxtest", "internal/store/storetest", "internal/tool/mcp/mcptest",
+	"internal/provider/providertest", "internal/sandbox/sandboxtest", "internal/store/pgtest", "internal/store/storetest", "internal/tool/mcp/mcptest",
 }
 
 // mayUseFake are the exceptions to testOnly: the benchmark's instant model, and test packages.

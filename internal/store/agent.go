@@ -56,6 +56,9 @@ func insertAgentVersion(ctx context.Context, h handle, a core.Agent) error {
 func (s *store) Agent(ctx context.Context, project core.ProjectID, id core.AgentID) (core.Agent, error) {
 	query := agentQuery + "AND v.version = a.version WHERE a.project_id = $1 AND a.id = $2"
 	if s.tx != nil {
+		if err := s.holdRow(ctx, "agents", string(project), string(id)); err != nil {
+			return core.Agent{}, s.fail("hold agent", err)
+		}
 		query += s.engine.hold("a")
 	}
 	return readOne(ctx, s, "agent", string(id), query, []any{string(project), string(id)}, scanAgent)

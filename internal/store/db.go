@@ -23,6 +23,7 @@ const (
 // Options says which database to open and how.
 type Options struct {
 	Path       string       // the SQLite file; its folder must exist
+	URL        string       // postgres://…: PostgreSQL instead of the file; its password is never shown
 	Durability Durability   // empty: DurabilityNormal
 	Readers    int          // connections that read; 0: one for each CPU
 	Log        *slog.Logger // what Run has to say; nil: nothing
@@ -31,7 +32,16 @@ type Options struct {
 // DB is the store on an open database. It implements core.Store and may be used from any goroutine.
 type DB struct {
 	store
-	sqlite *sqliteEngine
+	base base
+}
+
+// base is what a database does besides running statements.
+type base interface {
+	engine
+	// run looks after the database until ctx ends.
+	run(ctx context.Context) error
+	close(ctx context.Context) error
+	snapshotStats() Stats
 }
 
 // Open opens the database, creates it if it is not there, and brings its schema up to date. Several
@@ -40,11 +50,17 @@ type DB struct {
 //
 // Errors: Conflict ("database_too_new") if a newer program has changed the schema; else Internal.
 func Open(ctx context.Context, o Options) (*DB, error) {
-	e, err := openSQLite(ctx, o, migrations.SQLite())
+	var e base
+	var err error
+	if o.URL != "" {
+		e, err = openPostgres(ctx, o, migrations.Postgres())
+	} else {
+		e, err = openSQLite(ctx, o, migrations.SQLite())
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &DB{store: store{engine: e}, sqlite: e}, nil
+	return &DB{store: store{engine: e}, base: e}, nil
 }
 
 // complete fills in the defaults.
@@ -66,12 +82,12 @@ func (o *Options) complete() error {
 // Run looks after the database until ctx ends: it moves the write-ahead log into the database file in
 // the background, so that no commit has to. The store works without Run too, then commits do it. What
 // goes wrong is logged and tried again.
-func (d *DB) Run(ctx context.Context) error { return d.sqlite.checkpoint(ctx) }
+func (d *DB) Run(ctx context.Context) error { return d.base.run(ctx) }
 
 // Close waits for what is running and closes the database. Run must have returned before. What comes
 // later fails. It must not be called inside Tx. Closing twice does no harm.
 func (d *DB) Close() error {
-	return d.sqlite.close(context.Background()) // a last write, which nobody's context may cut off
+	return d.base.close(context.Background()) // a last write, which nobody's context may cut off
 }
 
 // Stats counts what was done since Open.
@@ -82,7 +98,7 @@ type Stats struct {
 }
 
 // Stats returns the counters.
-func (d *DB) Stats() Stats { return d.sqlite.stats.snapshot() }
+func (d *DB) Stats() Stats { return d.base.snapshotStats() }
 
 func (c *counters) snapshot() Stats {
 	return Stats{Transactions: c.transactions.Load(), Commits: c.commits.Load(), Statements: c.statements.Load()}

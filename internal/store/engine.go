@@ -21,6 +21,10 @@ type engine interface {
 	// hold is the clause that ends a SELECT whose rows of the given table must not change until the
 	// transaction ends. Empty where a transaction excludes all other writers anyway.
 	hold(table string) string
+	// holdFirst is the statement that has to come before a SELECT with hold, if that joins the table's row with
+	// others that change with it: a SELECT that had to wait sees the row as it is now, and the others as they
+	// were before. $1 is the project and $2 the id of the row. Empty where hold is.
+	holdFirst(table string) string
 	// skipHeld is the clause for a SELECT that takes rows which nobody else holds and passes over
 	// the others.
 	skipHeld() string

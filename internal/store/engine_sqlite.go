@@ -98,7 +98,7 @@ func openSQLite(ctx context.Context, o Options, versions fs.FS) (_ *sqliteEngine
 	if err != nil {
 		return nil, fmt.Errorf("store: open the database: %w", err)
 	}
-	e.writer = newGroupWriter(newPrepared(conn, &e.stats.statements), e.stats)
+	e.writer = newGroupWriter(newPrepared(conn, e.stats), e.stats)
 	return e, nil
 }
 
@@ -125,7 +125,7 @@ func (e *sqliteEngine) read(ctx context.Context, fn func(handle) error) error {
 		if err != nil {
 			return fmt.Errorf("store: open a reading connection: %w", err)
 		}
-		lane = newPrepared(conn, &e.stats.statements)
+		lane = newPrepared(conn, e.stats)
 		lane.reads = true
 	}
 	return fn(lane)
@@ -153,6 +153,8 @@ func (e *sqliteEngine) write(ctx context.Context, fn func(*txn) error) error {
 
 // hold: BEGIN IMMEDIATE keeps every other writer out until the end.
 func (e *sqliteEngine) hold(string) string { return "" }
+
+func (e *sqliteEngine) holdFirst(string) string { return "" }
 
 func (e *sqliteEngine) skipHeld() string { return "" }
 
@@ -228,6 +230,10 @@ func insertText(n int) string {
 }
 
 func (e *sqliteEngine) insertEvents(ctx context.Context, h handle, log int64, events []core.Event) error {
+	return insertEvents(ctx, h, log, events)
+}
+
+func insertEvents(ctx context.Context, h handle, log int64, events []core.Event) error {
 	for len(events) > 0 {
 		n := min(len(events), maxInsertRows)
 		args := make([]any, 0, n*eventColumnCount)
@@ -241,6 +247,10 @@ func (e *sqliteEngine) insertEvents(ctx context.Context, h handle, log int64, ev
 	}
 	return nil
 }
+
+func (e *sqliteEngine) run(ctx context.Context) error { return e.checkpoint(ctx) }
+
+func (e *sqliteEngine) snapshotStats() Stats { return e.stats.snapshot() }
 
 // close waits for what is running, moves the write-ahead log into the database file and closes all
 // connections. Later calls do nothing.

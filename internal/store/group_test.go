@@ -134,7 +134,7 @@ func runGroup(t *testing.T, does []string, want []bool) {
 			if f := only[what]; f != nil {
 				return f(t.Context(), x)
 			}
-			s := &store{engine: db.sqlite, tx: x}
+			s := &store{engine: db.base.(*sqliteEngine), tx: x}
 			if err := s.CreateProject(t.Context(), core.Project{ID: core.ProjectID(fmt.Sprint(i))}); err != nil {
 				return err
 			}
@@ -145,7 +145,7 @@ func runGroup(t *testing.T, does []string, want []bool) {
 		}
 		group = append(group, j)
 	}
-	db.sqlite.writer.run(group)
+	db.base.(*sqliteEngine).writer.run(group)
 
 	var stored, wanted []core.ProjectID
 	for i, j := range group {

@@ -37,7 +37,7 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 		"UPDATE threads SET node":                  "USING INDEX threads_pending",
 	}
 	checked := 0
-	err = db.sqlite.writer.exclusive(func(p *prepared) error {
+	err = db.base.(*sqliteEngine).writer.exclusive(func(p *prepared) error {
 		texts := make([]string, 0, len(p.statements))
 		for text := range p.statements {
 			texts = append(texts, text)

@@ -18,14 +18,14 @@ const maxPrepared = 512
 type prepared struct {
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt
-	count      *atomic.Int64 // statements run, for Stats
+	stats      *counters
 	// reads says that the connection only reads: its statements stop when ctx ends, since nobody else's
 	// work is lost, and the next who reads needs the processor and the connection.
 	reads bool
 }
 
-func newPrepared(conn *sql.Conn, count *atomic.Int64) *prepared {
-	return &prepared{conn: conn, statements: make(map[string]*sql.Stmt), count: count}
+func newPrepared(conn *sql.Conn, stats *counters) *prepared {
+	return &prepared{conn: conn, statements: make(map[string]*sql.Stmt), stats: stats}
 }
 
 func (p *prepared) statement(ctx context.Context, query string) (*sql.Stmt, error) {
@@ -69,7 +69,7 @@ func (p *prepared) do(ctx context.Context, query string) error {
 }
 
 func (p *prepared) rows(ctx context.Context, query string, args []any, scan func(row) error) error {
-	p.tally(ctx)
+	p.stats.statement(ctx)
 	st, err := p.statement(context.WithoutCancel(ctx), query)
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func (p *prepared) change(ctx context.Context, query string, args []any, scan fu
 		})
 		return n, err
 	}
-	p.tally(ctx)
+	p.stats.statement(ctx)
 	ctx = context.WithoutCancel(ctx)
 	st, err := p.statement(ctx, query)
 	if err != nil {
@@ -115,9 +115,9 @@ func (p *prepared) change(ctx context.Context, query string, args []any, scan fu
 	return res.RowsAffected()
 }
 
-// tally counts one statement, for Stats and for whoever asked with CountStatements.
-func (p *prepared) tally(ctx context.Context) {
-	p.count.Add(1)
+// statement counts one, for Stats and for whoever asked with CountStatements.
+func (c *counters) statement(ctx context.Context) {
+	c.statements.Add(1)
 	if n, ok := ctx.Value(tallyKey{}).(*atomic.Int64); ok {
 		n.Add(1)
 	}

@@ -111,6 +111,9 @@ func (s *store) CreateSession(ctx context.Context, n core.Session) error {
 func (s *store) Session(ctx context.Context, project core.ProjectID, id core.SessionID) (core.Session, error) {
 	query := sessionQuery + "WHERE s.id = $1 AND s.project_id = $2"
 	if s.tx != nil {
+		if err := s.holdRow(ctx, "sessions", string(project), string(id)); err != nil {
+			return core.Session{}, s.fail("hold session", err)
+		}
 		query += s.engine.hold("s")
 	}
 	return readOne(ctx, s, "session", string(id), query, []any{string(id), string(project)}, scanSession)

@@ -158,3 +158,13 @@ func panicError(p any) error {
 	}
 	return &core.Error{Kind: core.Internal, Err: fmt.Errorf("store: panic in a transaction: %w\n%s", cause, debug.Stack())}
 }
+
+// holdRow runs the engine's holdFirst, inside a transaction. That there is no such row is no error.
+func (s *store) holdRow(ctx context.Context, table, project, id string) error {
+	query := s.engine.holdFirst(table)
+	if query == "" {
+		return nil
+	}
+	_, err := found(ctx, s.tx, query, project, id)
+	return err
+}
