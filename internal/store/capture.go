@@ -17,7 +17,7 @@ import (
 type CaptureDB struct {
 	base    store // engine, errors and helpers; not core.Store: the tables are others
 	appends appendQueue
-	sqlite  *sqliteEngine
+	db      base
 }
 
 var _ core.CaptureStore = (*CaptureDB)(nil)
@@ -27,24 +27,30 @@ var _ core.CaptureStore = (*CaptureDB)(nil)
 //
 // Errors: Conflict ("database_too_new") if a newer program has changed the schema; else Internal.
 func OpenCaptures(ctx context.Context, o Options) (*CaptureDB, error) {
-	e, err := openSQLite(ctx, o, migrations.CapturesSQLite())
+	var e base
+	var err error
+	if o.URL != "" {
+		e, err = openPostgres(ctx, o, migrations.CapturesPostgres())
+	} else {
+		e, err = openSQLite(ctx, o, migrations.CapturesSQLite())
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &CaptureDB{base: store{engine: e}, appends: newAppendQueue(), sqlite: e}, nil
+	return &CaptureDB{base: store{engine: e}, appends: newAppendQueue(), db: e}, nil
 }
 
 // Run looks after the database until ctx ends, as DB.Run does.
-func (d *CaptureDB) Run(ctx context.Context) error { return d.sqlite.checkpoint(ctx) }
+func (d *CaptureDB) Run(ctx context.Context) error { return d.db.run(ctx) }
 
 // Close waits for what is running and closes the database. Run must have returned before. What comes
 // later fails. Closing twice does no harm.
 func (d *CaptureDB) Close() error {
-	return d.sqlite.close(context.Background()) // a last write, which nobody's context may cut off
+	return d.db.close(context.Background()) // a last write, which nobody's context may cut off
 }
 
 // Stats returns the counters. Appends that waited at the same time count as one transaction.
-func (d *CaptureDB) Stats() Stats { return d.sqlite.stats.snapshot() }
+func (d *CaptureDB) Stats() Stats { return d.db.snapshotStats() }
 
 // rawID is the 16 bytes of an id.
 type rawID [16]byte

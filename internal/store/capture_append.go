@@ -1,9 +1,12 @@
 package store
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"math"
+	"slices"
 
 	"github.com/reeve-ai/reeve/internal/core"
 )
@@ -113,6 +116,10 @@ func (a *appending) run(ctx context.Context, list []*reported) error {
 		}
 		a.bySource[r.of] = append(a.bySource[r.of], r)
 	}
+	// One order for all, so that two nodes cannot wait for each other's agents.
+	slices.SortFunc(a.order, func(x, y rawSource) int {
+		return cmp.Or(bytes.Compare(x.project[:], y.project[:]), bytes.Compare(x.agent[:], y.agent[:]))
+	})
 	for _, of := range a.order {
 		if err := a.source(ctx, of, a.bySource[of]); err != nil {
 			return err
@@ -135,9 +142,7 @@ func (a *appending) run(ctx context.Context, list []*reported) error {
 // source gives the captures of one agent its number, finds out which of them are new, and gives those the
 // numbers of their paths.
 func (a *appending) source(ctx context.Context, of rawSource, list []*reported) error {
-	source, firstDay := int64(0), core.Day(0)
-	err := a.h.rows(ctx, "SELECT no, first_day FROM sources WHERE project_id = $1 AND agent_id = $2", []any{of.project[:], of.agent[:]},
-		func(r row) error { return r.Scan(&source, &firstDay) })
+	source, firstDay, err := a.hold(ctx, of)
 	if err != nil {
 		return err
 	}
@@ -152,8 +157,15 @@ func (a *appending) source(ctx context.Context, of rawSource, list []*reported) 
 	}
 	switch {
 	case source == 0: // so that nothing of this agent can have been a duplicate
-		_, err = a.h.change(ctx, "INSERT INTO sources (project_id, agent_id, first_day) VALUES ($1, $2, $3) RETURNING no",
+		n, err := a.h.change(ctx, `INSERT INTO sources (project_id, agent_id, first_day) VALUES ($1, $2, $3)
+			ON CONFLICT (project_id, agent_id) DO NOTHING RETURNING no`,
 			[]any{of.project[:], of.agent[:], int64(earliest)}, func(r row) error { return r.Scan(&source) })
+		if err != nil {
+			return err
+		}
+		if n == 0 { // another node was quicker, by a moment
+			return a.source(ctx, of, list)
+		}
 	case earliest < firstDay:
 		_, err = a.h.change(ctx, "UPDATE sources SET first_day = $2 WHERE no = $1", []any{source, int64(earliest)}, nil)
 	}
@@ -164,6 +176,13 @@ func (a *appending) source(ctx context.Context, of rawSource, list []*reported) 
 		r.source = source
 	}
 	return a.paths(ctx, source, list)
+}
+
+// hold finds an agent's number, and keeps other nodes from counting for the agent until the end. No number yet: 0.
+func (a *appending) hold(ctx context.Context, of rawSource) (source int64, firstDay core.Day, err error) {
+	err = a.h.rows(ctx, "SELECT no, first_day FROM sources WHERE project_id = $1 AND agent_id = $2"+a.engine.hold("sources"),
+		[]any{of.project[:], of.agent[:]}, func(r row) error { return r.Scan(&source, &firstDay) })
+	return source, firstDay, err
 }
 
 // markFresh marks the captures that were not stored before, nor are twice in the list.

@@ -77,10 +77,10 @@ func TestEveryStatementOnCapturesUsesAnIndex(t *testing.T) {
 		}
 		return nil
 	}
-	if err := db.sqlite.writer.exclusive(check); err != nil {
+	if err := db.db.(*sqliteEngine).writer.exclusive(check); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.sqlite.read(ctx, func(h handle) error { return check(h.(*prepared)) }); err != nil {
+	if err := db.db.(*sqliteEngine).read(ctx, func(h handle) error { return check(h.(*prepared)) }); err != nil {
 		t.Fatal(err)
 	}
 	if checked < 35 {
@@ -129,7 +129,7 @@ func useCaptures(t *testing.T, db *CaptureDB) {
 		t.Errorf("usage after all was deleted: %+v", usage)
 	}
 	for _, table := range []string{"sources", "sessions", "session_days", "paths", "captures", "days", "latencies", "calls"} {
-		must(db.sqlite.read(ctx, func(h handle) error {
+		must(db.db.(*sqliteEngine).read(ctx, func(h handle) error {
 			there, err := found(ctx, h, "SELECT 1 FROM "+table+" LIMIT 1")
 			if there {
 				t.Errorf("%s is not empty after all was deleted", table)

@@ -15,6 +15,22 @@ func TestSQLiteKeepsThePromisesOfCaptures(t *testing.T) {
 	storetest.RunCaptures(t, func(t *testing.T) core.CaptureStore { return openCaptures(t, t.TempDir()) })
 }
 
+func TestPostgresKeepsThePromisesOfCaptures(t *testing.T) {
+	t.Parallel()
+	storetest.RunCaptures(t, func(t *testing.T) core.CaptureStore {
+		db, err := store.OpenCaptures(context.Background(), store.Options{URL: server.Database(t)})
+		if err != nil {
+			t.Fatalf("open: %v", err)
+		}
+		t.Cleanup(func() {
+			if err := db.Close(); err != nil {
+				t.Errorf("close: %v", err)
+			}
+		})
+		return db
+	})
+}
+
 // openCaptures opens the database of captures in a folder and closes it when the test has ended.
 func openCaptures(t testing.TB, dir string, edit ...func(*store.Options)) *store.CaptureDB {
 	t.Helper()
