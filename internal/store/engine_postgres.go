@@ -24,6 +24,7 @@ type postgresEngine struct {
 	db    *sql.DB
 	stats *counters
 	log   *slog.Logger
+	watch func(query string, args []any) // hears of each statement before it runs; nil: nobody listens
 }
 
 // Numbers of the PostgreSQL engine.
@@ -80,12 +81,20 @@ type queryer interface {
 
 // postgresHandle implements handle.
 type postgresHandle struct {
-	on    queryer
-	stats *counters
+	on     queryer
+	engine *postgresEngine
+}
+
+// begins counts a statement, and tells who watches.
+func (p postgresHandle) begins(ctx context.Context, query string, args []any) {
+	p.engine.stats.statement(ctx)
+	if p.engine.watch != nil {
+		p.engine.watch(query, args)
+	}
 }
 
 func (p postgresHandle) rows(ctx context.Context, query string, args []any, scan func(row) error) error {
-	p.stats.statement(ctx)
+	p.begins(ctx, query, args)
 	rows, err := p.on.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
@@ -111,7 +120,7 @@ func (p postgresHandle) change(ctx context.Context, query string, args []any, sc
 		})
 		return n, err
 	}
-	p.stats.statement(ctx)
+	p.begins(ctx, query, args)
 	res, err := p.on.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, err
@@ -120,7 +129,7 @@ func (p postgresHandle) change(ctx context.Context, query string, args []any, sc
 }
 
 func (e *postgresEngine) read(ctx context.Context, fn func(handle) error) error {
-	return e.known(fn(postgresHandle{e.db, e.stats}))
+	return e.known(fn(postgresHandle{e.db, e}))
 }
 
 func (e *postgresEngine) snapshot(ctx context.Context, fn func(handle) error) error {
@@ -129,7 +138,7 @@ func (e *postgresEngine) snapshot(ctx context.Context, fn func(handle) error) er
 		return e.known(fmt.Errorf("begin reading: %w", err))
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	return e.known(fn(postgresHandle{tx, e.stats}))
+	return e.known(fn(postgresHandle{tx, e}))
 }
 
 // write: a transaction that crossed another one (a deadlock, a serialization failure) is run again, a little
@@ -164,7 +173,7 @@ func (e *postgresEngine) once(ctx context.Context, fn func(*txn) error) error {
 		}
 	}()
 	e.stats.transactions.Add(1)
-	t := &txn{h: postgresHandle{tx, e.stats}}
+	t := &txn{h: postgresHandle{tx, e}}
 	if err := t.run(fn); err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ func testWithServer(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "postgresql:", err)
 		return 1
 	}
+	store.PostgresForTests = func(t testing.TB) string { return server.Database(t) }
 	code := m.Run()
 	if err := server.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "postgresql:", err)
