@@ -1,5 +1,5 @@
-// Package bus is the in-process core.Bus: nudges and deltas between the runners and the watchers of
-// one node. It owns no goroutine and keeps nothing: what no watcher takes is gone.
+// Package bus is core.Bus: nudges and deltas between runners and watchers, of one node (Bus) or of several
+// that share a database (Cluster). It keeps nothing: what no watcher takes is gone.
 package bus
 
 import (
@@ -16,7 +16,7 @@ const deltaBuffer = 64
 // shards spreads the lock: publishing for one session never waits for another's watchers.
 const shards = 64
 
-// Bus implements core.Bus. The zero value is not usable; call New.
+// Bus implements core.Bus in one process. It owns no goroutine. The zero value is not usable; call New.
 type Bus struct {
 	seed   maphash.Seed
 	shards [shards]shard
@@ -55,6 +55,23 @@ func (b *Bus) Wake(id core.SessionID) {
 		case w.woken <- struct{}{}:
 		default: // it has a nudge already and has not looked yet
 		}
+	}
+}
+
+// WakeAll nudges every watcher: something may have been missed.
+func (b *Bus) WakeAll() {
+	for i := range b.shards {
+		s := &b.shards[i]
+		s.mu.RLock()
+		for _, watchers := range s.watchers {
+			for w := range watchers {
+				select {
+				case w.woken <- struct{}{}:
+				default: // it has a nudge already
+				}
+			}
+		}
+		s.mu.RUnlock()
 	}
 }
 
