@@ -49,6 +49,10 @@ bench: build ## The benchmarks of docs/performance.md; BENCH='--clients 1' for o
 test: prepare format vet lint-if-possible build size smoke race ## Everything that CI runs; installs what is missing
 	$(GO) test -timeout 10m ./...
 
+.PHONY: compat
+compat: ## The official clients against this server; writes docs/compatibility.md
+	$(GO) test -count=1 ./compat -update
+
 .PHONY: check
 check: format vet lint ## What needs no test run
 	$(GO) test ./internal/archtest ./internal/config
@@ -59,7 +63,7 @@ prepare:
 
 .PHONY: format
 format:
-	@changed=$$(gofmt -l cmd internal); if [ -n "$$changed" ]; then echo "gofmt would change:"; echo "$$changed"; exit 1; fi
+	@changed=$$(gofmt -l cmd internal compat); if [ -n "$$changed" ]; then echo "gofmt would change:"; echo "$$changed"; exit 1; fi
 
 .PHONY: vet
 vet:
@@ -78,7 +82,7 @@ lint-if-possible:
 
 .PHONY: fmt
 fmt: ## Format the code
-	$(GO) tool -modfile=tools/go.mod gofumpt -w cmd internal
+	$(GO) tool -modfile=tools/go.mod gofumpt -w cmd internal compat
 
 .PHONY: size
 size: build

@@ -6,7 +6,13 @@ set -euo pipefail
 missing=()
 command -v bwrap >/dev/null || missing+=(bubblewrap)
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
+command -v git >/dev/null || missing+=(git ca-certificates)
 command -v cc >/dev/null || command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+# The official clients of compat/ are installed by its own tests, with these.
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
+command -v python3 >/dev/null || missing+=(python3)
+python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 root=()

@@ -24,6 +24,7 @@ import (
 	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/deployment"
 	"github.com/reeve-ai/reeve/internal/egress"
+	"github.com/reeve-ai/reeve/internal/environment"
 	"github.com/reeve-ai/reeve/internal/file"
 	"github.com/reeve-ai/reeve/internal/identity"
 	"github.com/reeve-ai/reeve/internal/memory"
@@ -37,6 +38,7 @@ import (
 	"github.com/reeve-ai/reeve/internal/tool/mcp"
 	"github.com/reeve-ai/reeve/internal/turn"
 	"github.com/reeve-ai/reeve/internal/vault"
+	"github.com/reeve-ai/reeve/internal/webhook"
 	"github.com/reeve-ai/reeve/internal/work"
 	"github.com/reeve-ai/reeve/internal/workspace"
 )
@@ -61,6 +63,7 @@ type App struct {
 	now        func() time.Time
 	lock       *store.FolderLock
 	db         *store.DB
+	store      core.Store // db, with what happens in it told to webhooks
 	seen       *store.CaptureDB
 	first      *identity.Bootstrap
 	ready      atomic.Bool
@@ -73,10 +76,12 @@ type App struct {
 	vaults      *vault.Service
 	work        *work.Service
 	deployments *deployment.Service
+	webhooks    *webhook.Service
 	depot       *blob.Depot
 	files       *file.Service
 	skills      *skill.Service
 	workspaces  *workspace.Service
+	unpacked    *workspace.SkillPart
 	dispatcher  *turn.Dispatcher
 	sandboxes   *sandbox.Pool
 	servers     *mcp.Pool
@@ -84,6 +89,8 @@ type App struct {
 	bus         *bus.Bus
 	notices     []string
 	handler     http.Handler
+
+	environments *environment.Service
 }
 
 // Open takes the data folder, opens the store and builds every part. Nothing runs yet. The caller must
@@ -143,6 +150,7 @@ func openIdentity(ctx context.Context, cfg config.Config, log *slog.Logger, now 
 		Log: log, Now: now, Limits: identity.Limits{
 			AgentRate: cfg.Limits.AgentRate, AgentBurst: cfg.Limits.AgentBurst,
 			AgentBytes: cfg.Limits.AgentKB << 10, AgentBytesBurst: cfg.Limits.AgentBurstKB << 10,
+			WritesPerMinute: cfg.Limits.CreatePerMinute, ReadsPerMinute: cfg.Limits.ReadPerMinute,
 		},
 	}), nil
 }
@@ -179,34 +187,46 @@ func (a *App) build(ctx context.Context, opts Options) error {
 	}
 	a.notices = append(a.notices, report.Line, a.modelNotice())
 	a.sandboxes = sandbox.NewPool(driver, a.cfg.Sandbox.Idle, 0)
-	tools := tool.NewRegistry()
+	if err := a.openWebhooks(ctx); err != nil {
+		return err
+	}
+	tools := tool.NewRegistry(a.toolOptions()...)
 	a.bus = bus.New()
-	a.memory = memory.New(a.db, a.now)
-	a.catalog = catalog.New(a.db, a.models, tools, a.now)
+	a.memory = memory.New(a.store, a.now, a.log)
+	a.catalog = catalog.New(a.store, a.models, tools, a.now)
 	secret, err := loadSecret(a.cfg.Data)
 	if err != nil {
 		return err
 	}
-	a.vaults = vault.New(a.db, secret, a.outside().Transport(), vault.Options{Log: a.log, Now: a.now})
+	a.vaults = vault.New(a.store, secret, a.outside().Transport(), vault.Options{Log: a.log, Now: a.now, RefreshFailed: a.webhooks.RefreshFailed})
 	a.servers = mcp.NewPool(keyring{a.vaults}, mcp.Options{Egress: a.reachable(), Log: a.log})
 	if err := a.openBlobs(secret); err != nil {
 		return err
 	}
-	a.workspaces = workspace.New(filepath.Join(a.cfg.Data, "workspaces"))
-	a.work = work.New(a.db, a.identity, a.now, a.log)
-	runner := turn.NewRunner(a.db, a.models, tools, a.sandboxes, a.bus, a.now, a.log, turn.Options{
+	if err := a.openEnvironments(secret, report.Namespaces); err != nil {
+		return err
+	}
+	tokens, err := vault.NewTokens(secret)
+	if err != nil {
+		return err
+	}
+	a.openWorkspaces(tokens)
+	a.work = work.New(a.store, a.identity, a.now, a.log)
+	runner := turn.NewRunner(a.store, a.models, tools, a.sandboxes, a.bus, a.now, a.log, turn.Options{
 		Node: "local", WorkReady: a.work.Wake, LeaseTTL: a.cfg.Turns.LeaseTTL, SoftStop: a.cfg.Turns.SoftStop,
 		MaxRunning: a.cfg.Turns.MaxRunning, MaxWaiting: a.cfg.Turns.MaxWaiting,
 		MaxSteps: a.cfg.Turns.MaxSteps, MaxAttempts: a.cfg.Turns.MaxAttempts,
-		BackoffBase: opts.Backoff, SandboxNetwork: a.cfg.Sandbox.Network == config.NetworkOn,
+		BackoffBase: opts.Backoff,
 		SandboxLimits: core.SandboxLimits{
 			MemoryBytes: int64(a.cfg.Sandbox.MemoryMB) << 20, Processes: a.cfg.Sandbox.Processes, Command: a.cfg.Sandbox.CommandTimeout,
 		},
-		MCP:        a.servers,
-		Workspaces: a.workspaces,
+		MCP:          a.servers,
+		Workspaces:   a.workspaces,
+		Environments: a.environments,
+		Files:        a.files,
 	})
 	a.dispatcher = turn.NewDispatcher(runner)
-	a.sessions = session.New(a.db, a.models, a.catalog, a.bus, a.dispatcher, a.now)
+	a.sessions = session.New(a.store, a.models, a.catalog, a.bus, a.dispatcher, a.now)
 	if report.Driver == "" {
 		a.sessions.RefuseSandboxes(core.Errorf(core.Invalid, "sandbox_unavailable",
 			"the agent has tools that need a sandbox, and this server can isolate nothing: its operator can install bubblewrap, or pass --sandbox=none"))
@@ -216,17 +236,23 @@ func (a *App) build(ctx context.Context, opts Options) error {
 	})
 	a.sessions.AfterDelete(a.forget)
 	a.sessions.UseVaults(a.vaults.Check)
+	a.sessions.UseSealer(tokens)
+	a.sessions.UseSkills(a.catalog.NeedSkills)
+	a.sessions.UseRubrics(a.files.Text)
+	a.sessions.UseSandboxes(a.sandboxes.Close)
 	a.sessions.OnWork(a.work.Wake)
-	a.deployments = deployment.New(a.db, a.sessions, deployment.Options{Now: a.now, Log: a.log})
+	a.deployments = deployment.New(a.store, a.sessions, deployment.Options{Now: a.now, Log: a.log})
 	a.handler = a.routes()
 	return nil
 }
 
 // forget deletes what is kept of a session outside of the store.
 func (a *App) forget(ctx context.Context, project core.ProjectID, session core.SessionID) error {
+	a.depot.Wake() // its files went with it
 	return errors.Join(
 		a.observe.Forget(ctx, project, session),
 		a.sandboxes.Close(session),
+		a.environments.Forget(session),
 		a.workspaces.Forget(ctx, project, session),
 	)
 }
@@ -313,8 +339,11 @@ func (a *App) Serve(ctx context.Context, listeners ...net.Listener) error {
 	group.Go(func() error { return a.observe.Run(ctx) })
 	group.Go(func() error { return a.work.Run(ctx) })
 	group.Go(func() error { return a.deployments.Run(ctx) })
+	group.Go(func() error { return a.webhooks.Run(ctx) })
 	group.Go(func() error { return a.depot.Run(ctx) })
 	group.Go(func() error { return a.files.Run(ctx) })
+	group.Go(func() error { return a.memory.Run(ctx) })
+	group.Go(func() error { return a.unpacked.Run(ctx) })
 	group.Go(func() error { return a.sandboxes.Run(afterTurns) })
 	group.Go(func() error { return a.servers.Run(afterTurns) })
 	group.Go(func() error {

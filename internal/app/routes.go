@@ -29,7 +29,7 @@ func (a *App) routes() http.Handler {
 	everrunsFace := everruns.New(everruns.Deps{Auth: a.identity, Catalog: a.catalog, Models: a.models, Log: a.log})
 	everrunsFace.Mount(everrunsMux, "/v1")
 	everrunsFace.Mount(everrunsMux, "/api/v1")
-	own := reeve.New(reeve.Deps{Identity: a.identity, Log: a.log, Now: a.now})
+	own := reeve.New(reeve.Deps{Identity: a.identity, Webhooks: a.webhooks, Log: a.log, Now: a.now})
 
 	mux := http.NewServeMux()
 	prefixes := map[string]http.Handler{

@@ -41,7 +41,7 @@ func TestPlainTurnRunsFromMessageToIdle(t *testing.T) {
 		t.Errorf("stop reason = %v", got)
 	}
 	req := srv.Fake.Requests()[0]
-	if req.System != "Be brief." || len(req.Messages) != 1 || req.Messages[0].Parts[0].Block.Text != "What is two and two?" {
+	if !strings.HasPrefix(req.System, "Be brief.\n\nWrite the files") || len(req.Messages) != 1 || req.Messages[0].Parts[0].Block.Text != "What is two and two?" {
 		t.Errorf("the model was asked %+v", req)
 	}
 	state := sess.State(t)

@@ -39,13 +39,16 @@ var rules = []rule{
 	{"internal/file", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/skill", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/memory", []string{"internal/core"}, "a service imports core and declares what else it needs"},
-	{"internal/session", []string{"internal/core"}, "a service imports core and declares what else it needs"},
+	{"internal/thread", []string{"internal/core"}, "the states of threads, for the two services that change them"},
+	{"internal/session", []string{"internal/core", "internal/thread"}, "a service imports core and declares what else it needs"},
 	{"internal/observe", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/vault", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/deployment", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/workspace", []string{"internal/core", "internal/blob", "internal/egress"}, "lays out sandboxes: what it brings comes through core's ports"},
+	{"internal/webhook", []string{"internal/core"}, "a service imports core and declares what else it needs"},
+	{"internal/environment", []string{"internal/core", "internal/egress"}, "what recipes give to sandboxes: the sandboxes come through core's ports"},
 	{"internal/work", []string{"internal/core"}, "a service imports core and declares what else it needs"},
-	{"internal/turn", []string{"internal/core"}, "a service imports core and declares what else it needs"},
+	{"internal/turn", []string{"internal/core", "internal/thread"}, "a service imports core and declares what else it needs"},
 
 	{"internal/api/httpio", []string{"internal/core"}, "what every face needs is no face"},
 	{"internal/api/exchange", []string{"internal/core"}, "recorded exchanges know no face"},
@@ -58,9 +61,10 @@ var rules = []rule{
 	{"internal/cli", []string{"internal/app!", "internal/client", "internal/config", "internal/core", "internal/identity", "internal/store!", "internal/provider/fake"}, "commands go through app, or over HTTP"},
 	{"cmd/reeve", []string{"internal/cli", "internal/sandbox!"}, "main starts the guest or the command line"},
 	{"internal/archtest", nil, "tests only"},
+	{"compat", nil, "tests only"},
 }
 
-var face = []string{"internal/core", "internal/identity", "internal/catalog", "internal/file", "internal/skill", "internal/memory", "internal/session", "internal/observe", "internal/vault", "internal/work", "internal/deployment", "internal/api/httpio"}
+var face = []string{"internal/core", "internal/identity", "internal/catalog", "internal/file", "internal/skill", "internal/memory", "internal/session", "internal/observe", "internal/vault", "internal/work", "internal/deployment", "internal/webhook", "internal/api/httpio"}
 
 // testOnly are packages that only tests may import.
 var testOnly = []string{

@@ -292,6 +292,9 @@ func (s *Service) changed(ctx context.Context, tx core.Store, stored core.Agent,
 // CheckVariant judges a session's own variant of an agent, in what it changes, by the rules of the one
 // dialect that has such variants (claude-managed-agents.md section 3.4). Invalid names the field.
 func (s *Service) CheckVariant(agent, variant core.AgentSpec) error {
+	if variant.Roster != nil && agent.Model.InferenceGeo != variant.Model.InferenceGeo {
+		return core.InvalidField("model.inference_geo", "differs from that of the agents in multiagent, %q; all must be the same or unset", agent.Model.InferenceGeo)
+	}
 	return s.check(&variant, ClaudeLimits, changedParts(agent, variant))
 }
 

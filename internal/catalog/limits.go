@@ -30,6 +30,7 @@ type Limits struct {
 	ProviderRequired    bool
 	RequireMCPReference bool // every declared MCP server is used by an mcp_toolset entry
 	SkillsNeedRead      bool // skills need the built-in read tool
+	KeepUnknown         bool // members of a tool's configuration that no tool has are kept, not refused
 
 	BuiltinTools  []string // canonical names that toolset entries may use
 	ReservedTools []string // names that no custom tool may take
@@ -79,7 +80,7 @@ var QoderLimits = Limits{
 	Tools: 128, ToolEntries: 4096, MCPServers: 20, Skills: 20, Roster: 20,
 	MetadataPairs: 16, MetadataKey: 64, MetadataValue: 512,
 	BuiltinTools: qoderTools, ReservedTools: slices.Concat(qoderTools, qoderNames),
-	Policies:   []core.Policy{core.PolicyAllow, core.PolicyAsk, core.PolicyDeny},
+	Policies: []core.Policy{core.PolicyAllow, core.PolicyAsk, core.PolicyDeny}, KeepUnknown: true,
 	SkillTypes: []string{"custom", "qoder"},
 	Fields:     managedFields,
 }

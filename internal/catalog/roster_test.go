@@ -7,6 +7,8 @@ import (
 
 	"github.com/reeve-ai/reeve/internal/catalog"
 	"github.com/reeve-ai/reeve/internal/core"
+	"github.com/reeve-ai/reeve/internal/provider"
+	"github.com/reeve-ai/reeve/internal/tool"
 )
 
 func agentMember(id core.AgentID, version int) core.RosterMember {
@@ -127,4 +129,53 @@ func TestRosterVersionsArePinnedWhenSaved(t *testing.T) {
 		return nil
 	})
 	wantError(t, err, core.Invalid, "invalid_field", "tools")
+}
+
+// The members were bound to the coordinator's place when it was saved: a session's own model must stay there.
+func TestVariantOfACoordinatorStaysInItsPlace(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	us := f.create(t, with(func(s *core.AgentSpec) { s.Model.InferenceGeo = "us" }))
+	team := roster(core.RosterMember{Kind: core.RosterAgent, Agent: us.ID})
+	team.Model.InferenceGeo = "us"
+	a := f.create(t, team)
+	for geo, ok := range map[string]bool{"us": true, "": false, "global": false} {
+		variant := a.AgentSpec
+		variant.Model = core.ModelChoice{ID: model, InferenceGeo: geo}
+		err := f.CheckVariant(a.AgentSpec, variant)
+		if ok && err != nil {
+			t.Errorf("%q: %v", geo, err)
+		} else if !ok {
+			wantError(t, err, core.Invalid, "invalid_field", "model.inference_geo")
+		}
+	}
+}
+
+// What a model's provider cannot do is refused when the agent is saved, its advisor's too.
+func TestSpeedAndPlaceMustSuitTheProvider(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	models, err := provider.Open(provider.Options{AnthropicKey: "k", OpenAIKey: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := catalog.New(f.store, models, tool.NewRegistry(), nil)
+	create := func(m core.ModelChoice, advisor *core.ModelChoice) error {
+		spec := with(func(s *core.AgentSpec) { s.Model = m })
+		if advisor != nil {
+			spec = roster(core.RosterMember{Kind: core.RosterAdvisor, Model: advisor})
+			spec.Model = m
+		}
+		_, err := s.CreateAgent(t.Context(), f.admin, spec, catalog.CreateOptions{Limits: catalog.ClaudeLimits})
+		return err
+	}
+	if err := create(core.ModelChoice{ID: "claude-opus-5", Speed: "fast", InferenceGeo: "us"}, &core.ModelChoice{ID: "claude-fable-5", Speed: "fast", InferenceGeo: "us"}); err != nil {
+		t.Error(err)
+	}
+	if err := create(core.ModelChoice{ID: "gpt-5", Speed: "standard"}, nil); err != nil {
+		t.Error(err)
+	}
+	wantError(t, create(core.ModelChoice{ID: "gpt-5", Speed: "fast"}, nil), core.Invalid, "invalid_field", "model.speed")
+	wantError(t, create(core.ModelChoice{ID: "gpt-5", InferenceGeo: "global"}, nil), core.Invalid, "invalid_field", "model.inference_geo")
+	wantError(t, create(core.ModelChoice{ID: "claude-opus-5"}, &core.ModelChoice{ID: "gpt-5", Speed: "fast"}), core.Invalid, "invalid_field", "multiagent.agents[0].model.speed")
 }

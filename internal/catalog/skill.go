@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -27,6 +28,30 @@ func (s *Service) PinSkills(ctx context.Context, tx core.Store, project core.Pro
 		if id == "" {
 			pinned[i] = b
 			continue
+		}
+		pinned[i] = core.SkillBinding{Type: b.Type, Skill: string(id), Version: strconv.FormatInt(number, 10)}
+	}
+	return pinned, nil
+}
+
+// NeedSkills is PinSkills for a session, which cannot do without: a skill, or a version of one, that is not here
+// is Invalid ("skill_not_found"), named as skills[i].
+func (s *Service) NeedSkills(ctx context.Context, tx core.Store, project core.ProjectID, bindings []core.SkillBinding) ([]core.SkillBinding, error) {
+	pinned := make([]core.SkillBinding, len(bindings))
+	for i, b := range bindings {
+		at := fmt.Sprintf("skills[%d]", i)
+		id, number, err := skillVersion(ctx, tx, project, b, at)
+		if err == nil && id == "" {
+			err = core.InvalidField(at, "the skill %q of type %s was not found on this server", clip(b.Skill), b.Type)
+		}
+		var missing *core.Error
+		if errors.As(err, &missing) && missing.Kind == core.Invalid {
+			e := *missing
+			e.Code = "skill_not_found"
+			err = &e
+		}
+		if err != nil {
+			return nil, err
 		}
 		pinned[i] = core.SkillBinding{Type: b.Type, Skill: string(id), Version: strconv.FormatInt(number, 10)}
 	}

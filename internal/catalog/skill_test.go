@@ -165,3 +165,36 @@ func TestSkillsThatAreNotHereAreKeptAsGiven(t *testing.T) {
 		t.Errorf("a foreign skill = %+v, %v", a.Skills, err)
 	}
 }
+
+func TestASessionNeedsSkillsThatAreHere(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	s, none := f.skill(t, 5, 6), f.skill(t)
+	bind := func(kind, id, version string) core.SkillBinding {
+		return core.SkillBinding{Type: kind, Skill: id, Version: version}
+	}
+	good := bind("custom", string(s.ID), "5")
+	got, err := f.NeedSkills(t.Context(), f.store, f.admin.Project, []core.SkillBinding{good, bind("custom", "skill_"+string(s.ID), "latest")})
+	if diff := cmp.Diff([]core.SkillBinding{good, bind("custom", string(s.ID), "6")}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for name, c := range map[string]struct {
+		bind  core.SkillBinding
+		field string
+	}{
+		"unknown":            {bind("custom", "skill_0198c1d2000070008000000000000001", "1"), "skills[1]"},
+		"a vendor's":         {bind("anthropic", "pdf", "latest"), "skills[1]"},
+		"no version":         {bind("custom", string(none.ID), ""), "skills[1].version"},
+		"an unknown version": {bind("custom", string(s.ID), "7"), "skills[1].version"},
+	} {
+		_, err := f.NeedSkills(t.Context(), f.store, f.admin.Project, []core.SkillBinding{good, c.bind})
+		if core.KindOf(err) != core.Invalid {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		wantError(t, err, core.Invalid, "skill_not_found", c.field)
+	}
+	if _, err := f.NeedSkills(t.Context(), f.store, f.other.Project, []core.SkillBinding{good}); core.CodeOf(err) != "skill_not_found" {
+		t.Errorf("another project's skill = %v", err)
+	}
+}

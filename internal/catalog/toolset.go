@@ -118,6 +118,11 @@ func (r review) configShapes(at string, t core.Toolset, checkName func(field, na
 		if err := r.configShape(at, c); err != nil {
 			return err
 		}
+		kept, err := r.settings(at, t.Kind, c)
+		if err != nil {
+			return err
+		}
+		t.Configs[j].Extra = kept // of the definition that is judged: r.trim changes it too
 	}
 	return nil
 }

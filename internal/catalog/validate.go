@@ -329,6 +329,10 @@ func (s *Service) checkModel(field string, m core.ModelChoice) error {
 		return core.InvalidField(field+".effort", "the model %q takes none", known.Name)
 	case m.Effort != "" && !slices.Contains(known.Efforts, m.Effort):
 		return core.InvalidField(field+".effort", "must be one of %s for the model %q", strings.Join(known.Efforts, ", "), known.Name)
+	case m.Speed == "fast" && !known.Fast:
+		return core.InvalidField(field+".speed", "the provider of the model %q has one speed: standard", known.Name)
+	case m.InferenceGeo != "" && !known.Geo:
+		return core.InvalidField(field+".inference_geo", "the provider of the model %q does not let callers choose the place", known.Name)
 	case known.MaxInputTokens > 0 && m.ContextWindow > known.MaxInputTokens:
 		return core.InvalidField(field+".context_window", "the model %q has a window of %d tokens", known.Name, known.MaxInputTokens)
 	}

@@ -26,6 +26,7 @@ type Config struct {
 	CORS       CORS     `yaml:"cors" envPrefix:"CORS_"`
 	Captures   Captures `yaml:"captures" envPrefix:"CAPTURES_"`
 	Egress     Egress   `yaml:"egress" envPrefix:"EGRESS_"`
+	Tools      Tools    `yaml:"tools" envPrefix:"TOOLS_"`
 	Limits     Limits   `yaml:"limits" envPrefix:"LIMITS_"`
 }
 
@@ -52,7 +53,9 @@ const (
 // Sandbox is where agents' commands run, and what they may use up.
 type Sandbox struct {
 	Mode           string        `yaml:"mode" env:"MODE" flag:"sandbox" arg:"mode" help:"auto, bubblewrap, landlock or none"`
-	Network        string        `yaml:"network" env:"NETWORK" arg:"on|off" help:"on: an environment that allows the network gets it. off: none does"`
+	Network        string        `yaml:"network" env:"NETWORK" arg:"on|off" help:"on: sandboxes reach what their environment allows. off: nothing"`
+	PackageHosts   []string      `yaml:"package_hosts" env:"PACKAGE_HOSTS" flag:"sandbox-package-hosts" arg:"host,…" help:"Hosts of package registries (names, or *.name) that environments with allow_package_managers reach"`
+	AllowPrivate   []string      `yaml:"allow_private" env:"ALLOW_PRIVATE" flag:"sandbox-allow-private" arg:"prefix,…" help:"Private addresses (10.1.0.0/16) that sandboxes may reach; else only public ones"`
 	MemoryMB       int           `yaml:"memory_mb" env:"MEMORY_MB" arg:"MiB" help:"Memory of one sandbox, MiB"`
 	Processes      int           `yaml:"processes" env:"PROCESSES" arg:"n" help:"Processes in one sandbox at one time"`
 	CommandTimeout time.Duration `yaml:"command_timeout" env:"COMMAND_TIMEOUT" arg:"time" help:"Longest run of one command"`
@@ -105,10 +108,15 @@ type Captures struct {
 	RedactHeaders []string      `yaml:"redact_headers" env:"REDACT_HEADERS" flag:"captures-redact" arg:"name,…" help:"More headers whose values are replaced before a capture is stored"`
 }
 
+// Tools are what built-in tools need besides the server itself.
+type Tools struct {
+	SearchURL string `yaml:"search_url" env:"SEARCH_URL" flag:"tools-search-url" arg:"URL" help:"Search address of a SearXNG server with its JSON format on, such as http://127.0.0.1:8888/search, for web_search; without it agents have no web_search"`
+}
+
 // Egress is what the server itself may reach beyond the public internet. Pages that agents fetch gain nothing
 // by it.
 type Egress struct {
-	AllowPrivate []string `yaml:"allow_private" env:"ALLOW_PRIVATE" arg:"prefix,…" help:"Private addresses (10.1.0.0/16) where MCP servers and token endpoints may be; else only public ones are reached"`
+	AllowPrivate []string `yaml:"allow_private" env:"ALLOW_PRIVATE" arg:"prefix,…" help:"Private addresses (10.1.0.0/16) where MCP servers, token endpoints, webhooks and repositories may be; else only public ones are reached"`
 }
 
 // Limits bound what clients can hold.
@@ -118,7 +126,10 @@ type Limits struct {
 	// AgentKB and AgentBurstKB are the same for the size of captures.
 	AgentKB      int `yaml:"agent_kb" env:"AGENT_KB" flag:"limits-agent-kb" arg:"KiB" help:"Captures of one agent in a second, KiB; more are refused with 429"`
 	AgentBurstKB int `yaml:"agent_burst_kb" env:"AGENT_BURST_KB" flag:"limits-agent-burst-kb" arg:"KiB" help:"How much of it at once, after a pause"`
-	MaxStreams   int `yaml:"max_streams" env:"MAX_STREAMS" arg:"n" help:"Event streams open at one time; more are refused with 429"`
+	// CreatePerMinute and ReadPerMinute are for the managed APIs.
+	CreatePerMinute int `yaml:"create_per_minute" env:"CREATE_PER_MINUTE" flag:"limits-create-per-minute" arg:"n" help:"Writing requests of one token in a minute, managed APIs; more are refused with 429. 0: not bounded"`
+	ReadPerMinute   int `yaml:"read_per_minute" env:"READ_PER_MINUTE" flag:"limits-read-per-minute" arg:"n" help:"Reading requests of one token in a minute, managed APIs; more are refused with 429. 0: not bounded"`
+	MaxStreams      int `yaml:"max_streams" env:"MAX_STREAMS" arg:"n" help:"Event streams open at one time; more are refused with 429"`
 }
 
 // Default returns the configuration of a server that was told nothing.

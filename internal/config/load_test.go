@@ -186,7 +186,9 @@ func TestValidateNamesEveryKey(t *testing.T) {
 		Listen: "x", ListenAlso: []string{"127.0.0.1:8002", "8002"}, Models: Models{ModelKey: "k", ModelName: "n", OpenAIBaseURL: "ftp://x", AnthropicBaseURL: "x", DemoDelay: -1},
 		CORS: CORS{AllowedOrigins: []string{"app.example", "https://ok.example"}}, Turns: Turns{MaxRunning: 2, MaxWaiting: 1},
 		Captures: Captures{Retention: time.Hour, RedactHeaders: []string{"X-Fine", "x: y"}},
-		Egress:   Egress{AllowPrivate: []string{"10.0.0.0/8", "10.0.0.1"}},
+		Limits:   Limits{CreatePerMinute: -1, ReadPerMinute: -1}, Tools: Tools{SearchURL: "searx.example/search"},
+		Egress:  Egress{AllowPrivate: []string{"10.0.0.0/8", "10.0.0.1"}},
+		Sandbox: Sandbox{PackageHosts: []string{"packages.example", "https://packages.example"}, AllowPrivate: []string{"10.0.0.1"}},
 	}
 	err := c.Validate()
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,6 +65,16 @@ func (c *check) baseURL(key, value string) {
 		key, "%q is not a base URL such as https://host/v1", value)
 }
 
+func (c *check) prefixes(key string, values []string) {
+	for _, value := range values {
+		p, err := netip.ParsePrefix(value)
+		c.that(err == nil && !p.Addr().Is4In6(), key, "%q is not a range of addresses such as 10.1.0.0/16", value)
+	}
+}
+
+// hostPattern is a bare host name, or *. and a name.
+var hostPattern = regexp.MustCompile(`^(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+
 // problems lists what is not allowed, in the order of Keys.
 func (c Config) problems() []problem {
 	var k check
@@ -80,6 +91,10 @@ func (c Config) problems() []problem {
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 	k.oneOf("sandbox.mode", c.Sandbox.Mode, SandboxAuto, SandboxBubblewrap, SandboxLandlock, SandboxNone)
 	k.oneOf("sandbox.network", c.Sandbox.Network, NetworkOff, NetworkOn)
+	for _, host := range c.Sandbox.PackageHosts {
+		k.that(hostPattern.MatchString(host), "sandbox.package_hosts", "%q is not a host name, or *. and one", host)
+	}
+	k.prefixes("sandbox.allow_private", c.Sandbox.AllowPrivate)
 	k.between("sandbox.memory_mb", c.Sandbox.MemoryMB, 64, 1<<20)
 	k.between("sandbox.processes", c.Sandbox.Processes, 8, 1<<16)
 	k.within("sandbox.command_timeout", c.Sandbox.CommandTimeout, time.Second, 24*time.Hour)
@@ -107,14 +122,18 @@ func (c Config) problems() []problem {
 	for _, name := range c.Captures.RedactHeaders {
 		k.that(name != "" && !strings.ContainsAny(name, " \t:,\"'"), "captures.redact_headers", "%q is not the name of a header", name)
 	}
-	for _, prefix := range c.Egress.AllowPrivate {
-		p, err := netip.ParsePrefix(prefix)
-		k.that(err == nil && !p.Addr().Is4In6(), "egress.allow_private", "%q is not a range of addresses such as 10.1.0.0/16", prefix)
+	k.prefixes("egress.allow_private", c.Egress.AllowPrivate)
+	if c.Tools.SearchURL != "" {
+		u, err := url.Parse(c.Tools.SearchURL)
+		k.that(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && u.Fragment == "",
+			"tools.search_url", "%q is not a URL such as http://127.0.0.1:8888/search", c.Tools.SearchURL)
 	}
 	k.between("limits.agent_rate", c.Limits.AgentRate, 1, 10_000_000)
 	k.between("limits.agent_burst", c.Limits.AgentBurst, 1, 100_000_000)
 	k.between("limits.agent_kb", c.Limits.AgentKB, 1, 1<<30)
 	k.between("limits.agent_burst_kb", c.Limits.AgentBurstKB, 1, 1<<30)
+	k.between("limits.create_per_minute", c.Limits.CreatePerMinute, 0, 10_000_000)
+	k.between("limits.read_per_minute", c.Limits.ReadPerMinute, 0, 10_000_000)
 	k.between("limits.max_streams", c.Limits.MaxStreams, 1, 10_000_000)
 	return k.found
 }

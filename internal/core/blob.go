@@ -43,7 +43,8 @@ type Stray struct {
 // BlobStore keeps account of which blobs have no owner, so that no crash can leave bytes behind that nobody
 // knows of, nor an owner whose bytes are gone. A key is noted as stray before its bytes are written. The
 // method that stores an owner (CreateFile, CreateSkillVersion) takes the note away in the same transaction,
-// and the method that deletes the owner notes it again; the note goes for good after the bytes.
+// and the method that deletes the last owner (files may share a blob) notes it again; the note goes for good
+// after the bytes.
 type BlobStore interface {
 	// AddStray stores a note; a taken key is Conflict ("already_exists").
 	AddStray(ctx context.Context, s Stray) error

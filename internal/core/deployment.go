@@ -27,9 +27,11 @@ type Deployment struct {
 	Environment EnvironmentID
 	Events      []InitialEvent    // 1–50, in the order in which each session gets them
 	VaultIDs    []string          // as Session.VaultIDs; ≤ 50; nil if none
+	Resources   []Resource        // what each session gets attached, as it was given: see Resource; ≤ 500; nil if none
 	EnvVars     map[string]string // as Session.EnvVars; nil if none
 	EnvText     string            // EnvVars as the client spelled them; empty if it never did
 	Metadata    map[string]string // never nil
+	Budget      *Budget           // as Session.Budget; nil: none
 	Schedule    *Schedule         // nil: by hand only
 	Pause       PauseReason       // empty: active
 	// DueAt is the moment of the schedule that is next, and NextRunAt when that fire is to start: a little
@@ -53,8 +55,9 @@ type Schedule struct {
 // InitialEvent is what a session gets when it begins. It is stored as JSON under these names. A Type whose
 // member is not set is one that no session takes as its beginning.
 type InitialEvent struct {
-	Type    EventType `json:"type"`
-	Message *Message  `json:"message,omitempty"` // EventUserMessage
+	Type    EventType   `json:"type"`
+	Message *Message    `json:"message,omitempty"` // EventUserMessage, EventSystemMessage
+	Outcome *NewOutcome `json:"outcome,omitempty"` // EventUserDefineOutcome
 }
 
 // PauseReason says why a deployment's schedule does not fire: PausedManually, or the RunErrorType of the run

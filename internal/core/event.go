@@ -16,6 +16,8 @@ const (
 	EventUserToolConfirmation EventType = "user.tool_confirmation"
 	EventUserCustomToolResult EventType = "user.custom_tool_result"
 	EventUserToolResult       EventType = "user.tool_result"
+	EventUserDefineOutcome    EventType = "user.define_outcome"
+	EventSystemMessage        EventType = "system.message"
 
 	EventAgentMessage    EventType = "agent.message"
 	EventAgentThinking   EventType = "agent.thinking"
@@ -31,8 +33,21 @@ const (
 	EventSessionUpdated     EventType = "session.updated"
 	EventSessionError       EventType = "session.error"
 
+	// The events of a coordinator's team. Those of a thread's status are in that thread's own log, and Shared.
+	EventThreadCreated      EventType = "session.thread_created" // in the primary thread
+	EventThreadRunning      EventType = "session.thread_status_running"
+	EventThreadIdle         EventType = "session.thread_status_idle"
+	EventThreadRescheduling EventType = "session.thread_status_rescheduled"
+	EventThreadTerminated   EventType = "session.thread_status_terminated"
+	EventMessageSent        EventType = "agent.thread_message_sent"
+	EventMessageReceived    EventType = "agent.thread_message_received"
+
 	EventModelRequestStart EventType = "span.model_request_start"
 	EventModelRequestEnd   EventType = "span.model_request_end"
+
+	EventOutcomeStart   EventType = "span.outcome_evaluation_start"
+	EventOutcomeOngoing EventType = "span.outcome_evaluation_ongoing"
+	EventOutcomeEnd     EventType = "span.outcome_evaluation_end"
 
 	// EventInputProcessed marks the place in the log where the runner took queued input up. It is
 	// Reeve's own: the transcript puts a queued message here, not where it was accepted.
@@ -46,6 +61,7 @@ type Event struct {
 	Session     SessionID
 	Thread      ThreadID
 	Turn        TurnID // the turn that wrote it; empty for what clients sent between turns
+	Shared      bool   // of a thread that is not the primary one: the session's own view shows it as well
 	Seq         int64  // 1, 2, 3 … within the session, no gaps
 	Type        EventType
 	At          time.Time       // UTC, whole microseconds: when it was appended
@@ -59,6 +75,7 @@ type Draft struct {
 	Thread ThreadID
 	Turn   TurnID
 	Type   EventType
+	Shared bool // see Event.Shared
 	Queued bool // input that no runner has taken up yet: ProcessedAt stays zero
 	Data   any  // the payload for Type, one of the structs below; marshalled by NewDraft
 	raw    json.RawMessage
@@ -109,7 +126,7 @@ type Block struct {
 	Extra  json.RawMessage `json:"extra,omitempty"` // what the client sent besides, as an object: context, citations …
 }
 
-// Source is where an image or a document comes from. Type is base64, text, url or file.
+// Source is where an image or a document comes from. Type is base64, text, url or file; File is a FileID.
 type Source struct {
 	Type      string `json:"type"`
 	MediaType string `json:"media_type,omitempty"`
@@ -121,7 +138,7 @@ type Source struct {
 // Text returns a single text block.
 func Text(s string) []Block { return []Block{{Type: BlockText, Text: s}} }
 
-// Message is the payload of user.message and agent.message.
+// Message is the payload of user.message, agent.message and system.message, which has only text.
 type Message struct {
 	Content []Block `json:"content"`
 }
@@ -176,6 +193,7 @@ const (
 	StopRetriesExhausted StopType = "retries_exhausted"
 	StopMaxSteps         StopType = "max_steps"
 	StopInterrupted      StopType = "interrupted"
+	StopBudgetReached    StopType = "budget_reached"
 )
 
 // StopReason is the payload of session.status_idle.
@@ -190,6 +208,8 @@ type SessionError struct {
 	Message string         `json:"message"`          // written by us, safe to show
 	Retry   string         `json:"retry"`            // retrying, exhausted or terminal
 	Server  string         `json:"server,omitempty"` // MCPConnectionFailed, MCPAuthenticationFailed: which one
+	Vault   VaultID        `json:"vault,omitempty"`  // CredentialUnreachable: whose
+	Secret  SecretID       `json:"secret,omitempty"` // CredentialUnreachable: which one
 }
 
 // ModelRequestStart is the payload of span.model_request_start.
@@ -206,16 +226,32 @@ type ModelRequestEnd struct {
 	TookMS  int64   `json:"took_ms"`
 }
 
-// UsageSnapshot is the payload of session.usage: the session's totals so far.
+// UsageSnapshot is the payload of session.usage: the session's totals so far, and its budget.
 type UsageSnapshot struct {
-	Usage Usage `json:"usage"`
+	Usage  Usage   `json:"usage"`
+	Budget *Budget `json:"budget,omitempty"` // nil: none
 }
 
-// SessionUpdated is the payload of session.updated: the values after the change.
+// SessionUpdated is the payload of session.updated: the values after the change of what Changed names. An old
+// entry without Changed has title and metadata.
 type SessionUpdated struct {
-	Title    *string           `json:"title"`
-	Metadata map[string]string `json:"metadata"`
+	Changed  []SessionPart     `json:"changed,omitempty"`
+	Title    *string           `json:"title,omitempty"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+	Agent    *AgentSpec        `json:"agent,omitempty"`
+	Budget   *Budget           `json:"budget,omitempty"` // nil: it was removed
 }
+
+// SessionPart names a part of a session that can be changed.
+type SessionPart string
+
+const (
+	PartTitle    SessionPart = "title"
+	PartMetadata SessionPart = "metadata"
+	PartAgent    SessionPart = "agent"
+	PartBudget   SessionPart = "budget"
+	PartEnvVars  SessionPart = "environment_variables" // only that they changed, not the values
+)
 
 // InputProcessed is the payload of reeve.input_processed.
 type InputProcessed struct {
@@ -229,6 +265,7 @@ type EventQuery struct {
 	Descending bool
 	Types      []EventType // empty: all
 	Thread     ThreadID    // empty: all
+	Shared     bool        // with Thread: also what other threads share. Of the primary thread that is the session's own view
 	From, To   time.Time   // on At, inclusive; zero: open
 }
 

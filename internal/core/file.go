@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"io"
+	"strings"
 	"time"
 )
 
@@ -41,14 +43,62 @@ type FileStore interface {
 	// after CreatedAt: else NotFound ("stray_not_found"), because the bytes may be deleted by now. A taken
 	// id is Conflict ("file_already_exists").
 	CreateFile(ctx context.Context, f File) error
+	// CopyFile stores a file that shares the blob of another file of its project, whatever f.Blob says: the
+	// blob has both as owners. NotFound if the other is not there; a taken id is Conflict ("file_already_exists").
+	CopyFile(ctx context.Context, f File, from FileID) error
 	// File returns a file, expired or not.
 	File(ctx context.Context, project ProjectID, id FileID) (File, error)
 	Files(ctx context.Context, project ProjectID, page FilePage) ([]File, error)
 	// FilesByID returns those files that are there, expired or not, in no order.
 	FilesByID(ctx context.Context, project ProjectID, ids []FileID) ([]File, error)
-	// DeleteFile removes a file; its blob becomes a Stray that is due at once.
+	// DeleteFile removes a file; its blob becomes a Stray that is due at once, unless another file shares it.
 	DeleteFile(ctx context.Context, project ProjectID, id FileID, at time.Time) error
+	// DeleteSessionFiles does so with all files of a session, and returns how many there were.
+	DeleteSessionFiles(ctx context.Context, project ProjectID, session SessionID, at time.Time) (int, error)
+	// CountSessionFiles counts the files of a session.
+	CountSessionFiles(ctx context.Context, project ProjectID, session SessionID) (int, error)
 	// ExpireFiles does so with at most limit files of any project that have expired at now, and returns
 	// how many there were.
 	ExpireFiles(ctx context.Context, now time.Time, limit int) (int, error)
+}
+
+// FileSource reads files for the server's own use: the files that a sandbox sees, and those that a model is
+// shown. Who may attach them was decided before.
+type FileSource interface {
+	// OpenFile returns a file and its content, to be closed by the caller. NotFound if it is gone or expired.
+	OpenFile(ctx context.Context, project ProjectID, id FileID) (File, io.ReadSeekCloser, error)
+}
+
+// Largest files that content blocks may name: what vendors take in one request, with its base64 overhead.
+const (
+	maxImageBlock = 5 << 20
+	maxPDFBlock   = 20 << 20
+	maxTextBlock  = 10 << 20
+)
+
+// BlockLimit is how many bytes a file of a media type may have to be shown to a model in a block; 0: files of
+// that type cannot be shown there.
+func BlockLimit(block BlockType, mediaType string) int64 {
+	switch {
+	case block == BlockImage:
+		switch mediaType {
+		case "image/jpeg", "image/png", "image/gif", "image/webp":
+			return maxImageBlock
+		}
+	case block != BlockDocument:
+	case mediaType == "application/pdf":
+		return maxPDFBlock
+	case IsText(mediaType):
+		return maxTextBlock
+	}
+	return 0
+}
+
+// IsText reports whether content of a media type is text.
+func IsText(mediaType string) bool {
+	switch mediaType {
+	case "application/json", "application/jsonl", "application/yaml", "application/xml":
+		return true
+	}
+	return strings.HasPrefix(mediaType, "text/")
 }

@@ -12,9 +12,9 @@ import (
 // Limits of what one MCP server may bring. What exceeds them is left out or cut, never an error.
 const (
 	MaxMCPTools       = 1000
-	MaxMCPDescription = 16_384   // characters that the model reads about one tool; as for custom tools
-	MaxMCPSchema      = 64 << 10 // bytes of one tool's input schema; as for custom tools
-	MaxMCPResult      = 100_000  // characters of one result (claude-managed-agents.md section 1.7)
+	MaxMCPDescription = 16_384    // characters that the model reads about one tool; as for custom tools
+	MaxMCPSchema      = 64 << 10  // bytes of one tool's input schema; as for custom tools
+	MaxMCPResult      = 4_000_000 // characters of one result that are taken at all; of more than MaxToolText the model gets a preview
 )
 
 // MCP reaches the tool servers that agents declare. It is used from several goroutines.

@@ -23,6 +23,7 @@ type MemoryStore struct {
 	Metadata    map[string]string // never nil
 	Entries     int               // memories in it now; kept by the storage
 	Bytes       int64             // their contents together; kept by the storage
+	Changes     int64             // grows with every memory that is written or deleted; kept by the storage
 	CreatedAt   time.Time
 	UpdatedAt   time.Time // of the store itself, not of its memories
 	ArchivedAt  time.Time // zero: not archived
@@ -81,8 +82,13 @@ func (p Principal) Actor() Actor {
 	return Actor{}
 }
 
+// SpareVersions is how many newer versions of its memory make a version spare, so that it goes when it is old
+// (claude-managed-agents.md section 3.10, which names 30 days and says of recent versions only that they
+// always stay). With ten kept, of at most 100 KiB each, a mistake can be undone that nobody saw for long.
+const SpareVersions = 10
+
 // MemoryVersion is one change of a memory. Versions belong to the store and stay when their memory is
-// deleted. Nothing about them changes but that they are redacted.
+// deleted. Nothing about them changes but that they are redacted; old spare ones are pruned.
 type MemoryVersion struct {
 	Project    ProjectID
 	Store      MemoryStoreID
@@ -167,6 +173,10 @@ type MemoryStorage interface {
 	// MemoryVersion returns a version with its content.
 	MemoryVersion(ctx context.Context, project ProjectID, store MemoryStoreID, id MemoryVersionID) (MemoryVersion, error)
 	MemoryVersions(ctx context.Context, project ProjectID, store MemoryStoreID, page MemoryVersionPage) ([]MemoryVersion, error)
+	// PruneMemoryVersions deletes versions that were made before a time and are spare: their memory has
+	// SpareVersions newer ones. It takes the oldest first, of all projects, at most limit, and returns how many
+	// it deleted.
+	PruneMemoryVersions(ctx context.Context, before time.Time, limit int) (int, error)
 	// RedactMemoryVersion erases Path, Content, SHA256 and Bytes, once; a second time changes nothing.
 	RedactMemoryVersion(ctx context.Context, project ProjectID, store MemoryStoreID, id MemoryVersionID, by Actor, at time.Time) error
 }

@@ -20,6 +20,9 @@ type Model struct {
 	MaxOutputTokens int64    // sent as the limit of one call
 	Efforts         []string // reasoning efforts that it takes, weakest first; nil: none
 	DefaultEffort   string   // empty: none
+	Fast            bool     // its vendor has a faster speed
+	Geo             bool     // its vendor lets callers choose where it thinks
+	Prices          *Prices  // nil: no list price is known
 	CreatedAt       time.Time
 	Demo            bool // served by the built-in demo model, because nothing else is configured for it
 }
@@ -59,6 +62,8 @@ type Provider interface {
 type ModelRequest struct {
 	Model     string // the vendor's own id (Model.Target)
 	Effort    string // empty: the model's default
+	Fast      bool   // at the vendor's faster speed; only for a Model that is Fast
+	Geo       string // where the vendor may think: us, global; empty: as the vendor does. Only for a Model with Geo
 	System    string
 	Messages  []ModelMessage // alternating turns; the first is RoleUser
 	Tools     []ToolSpec     // unique names; may be empty
@@ -79,9 +84,11 @@ type ModelMessage struct {
 	Parts []ModelPart // not empty
 }
 
-// ModelPart is one of: content, thinking, a tool call or a tool result. Exactly one field is set.
+// ModelPart is one of: content, a system message, thinking, a tool call or a tool result. Exactly one field is
+// set.
 type ModelPart struct {
 	Block    *Block
+	System   string // RoleUser: an instruction of the operator at this place, which weighs more than what users say
 	Thinking *Thinking
 	Call     *ModelCall
 	Result   *ModelResult
@@ -160,6 +167,7 @@ type ModelError struct {
 	Message    string // written by us: no key, no URL with a query; safe to show
 	Status     int    // the vendor's HTTP status; 0 if there was none
 	Retryable  bool
+	TooLong    bool          // the conversation does not fit the model's context window
 	RetryAfter time.Duration // as the vendor asked; 0: unsaid
 	Err        error         // only logged
 }

@@ -92,6 +92,12 @@ func (p Principal) RequireSkills() error {
 	return p.Require(RoleViewer)
 }
 
+// Acting is the session as one that acts for itself on this server, with the rights that the token of its work
+// item would have.
+func Acting(s Session) Principal {
+	return Principal{Kind: PrincipalWork, Project: s.Project, Environment: s.Environment, Session: s.ID}
+}
+
 // IsWorker reports whether p runs tools for a self-hosted environment. It has no role: what it may do says
 // RequireIn, and each service that is made for it.
 func (p Principal) IsWorker() bool {

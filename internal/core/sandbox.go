@@ -17,14 +17,19 @@ type SandboxDriver interface {
 // SandboxSpec is the recipe of one sandbox.
 type SandboxSpec struct {
 	Session SessionID
-	Folder  string            // host path of the working folder; the sandbox sees it as /workspace
-	Mounts  []Mount           // besides Folder; their Paths lie apart
-	Network bool              // false: its own network namespace without any interface but loopback
+	Folder  string  // host path of the working folder; the sandbox sees it as /workspace
+	Mounts  []Mount // besides Folder; their Paths lie apart
+	// Gateway is the sandbox's way out, at GatewayAddress; nil: none. Drivers that cannot make network
+	// namespaces leave it alone.
+	Gateway Gateway
+	Network bool              // only for drivers that cannot make network namespaces: share the host's network
 	Env     map[string]string // the only variables besides PATH, HOME, LANG, TERM and USER
 	Limits  SandboxLimits
 }
 
-// Mount shows a folder of the host inside a sandbox.
+// Mount shows a folder of the host inside a sandbox. One that is not read-only belongs to one session: it is
+// given to the user that the sandbox runs as, with all that is in it when the sandbox starts. What is in a
+// read-only one is for everybody to read, and may be shared.
 type Mount struct {
 	Host     string // an existing folder of the host
 	Path     string // absolute and clean, inside the sandbox: below /mnt or /workspace

@@ -31,7 +31,9 @@ type Session struct {
 	Agent        AgentID
 	AgentVersion int               // 0 for observed sessions
 	Snapshot     *AgentSpec        // the resolved definition, frozen at creation; nil for observed sessions
+	Team         []Teammate        // the roster's members, frozen with it and in its order; nil without a roster
 	Environment  EnvironmentID     // empty for observed sessions
+	Elsewhere    bool              // workers run the tools of its sandbox. Not stored: only who read its environment sets it
 	AgentKey     CredentialID      // the key that opened an observed session, else empty
 	Title        *string           // nil if never given
 	Metadata     map[string]string // never nil
@@ -57,26 +59,17 @@ type SessionPage struct {
 	After           *PageKey
 	Before          *PageKey
 	Ascending       bool
-	Agent           AgentID      // empty: all
-	AgentVersion    int          // 0: all
-	Origin          Origin       // empty: both
-	Deployment      DeploymentID // empty: all
+	Agent           AgentID       // empty: all
+	AgentVersion    int           // 0: all
+	Origin          Origin        // empty: both
+	Deployment      DeploymentID  // empty: all
+	MemoryStore     MemoryStoreID // empty: all; else those that have it attached
 	Statuses        []SessionStatus
 	IncludeArchived bool
 	CreatedFrom     time.Time // inclusive; zero: open
 	CreatedTo       time.Time // inclusive; zero: open
 	CreatedAfter    time.Time // exclusive; zero: open
 	CreatedBefore   time.Time // exclusive; zero: open
-}
-
-// Thread is one agent's own context in a session. The primary thread has the session's digits.
-type Thread struct {
-	Project   ProjectID
-	Session   SessionID
-	ID        ThreadID
-	Parent    ThreadID // empty for the primary thread
-	CreatedAt time.Time
-	Turn      TurnState
 }
 
 // TurnState is the dispatch state of a thread: at most one turn at a time. docs/states.md draws it.
@@ -97,7 +90,8 @@ type Lease struct {
 	Until   time.Time
 }
 
-// Usage counts tokens. InputTokens excludes what came from or went to the cache.
+// Usage counts what was used, and what its tokens cost. InputTokens excludes what came from or went to the
+// cache.
 type Usage struct {
 	InputTokens         int64 `json:"input_tokens"`
 	OutputTokens        int64 `json:"output_tokens"`
@@ -105,6 +99,12 @@ type Usage struct {
 	CacheCreationTokens int64 `json:"cache_creation_tokens,omitempty"`
 	ModelCalls          int64 `json:"model_calls,omitempty"`
 	ActiveMS            int64 `json:"active_ms,omitempty"` // time spent running, milliseconds
+
+	CacheCreation1hTokens int64       `json:"cache_creation_1h_tokens,omitempty"` // of CacheCreationTokens, those kept for an hour
+	WebSearches           int64       `json:"web_searches,omitempty"`             // that this server made
+	WebFetches            int64       `json:"web_fetches,omitempty"`
+	TokenCost             NanoDollars `json:"token_cost,omitempty"`     // of the tokens, by the models' list prices; see ListCost
+	UnpricedCalls         int64       `json:"unpriced_calls,omitempty"` // of ModelCalls, those of models without a list price
 }
 
 // Add returns the sum of u and v.
@@ -116,5 +116,11 @@ func (u Usage) Add(v Usage) Usage {
 		CacheCreationTokens: u.CacheCreationTokens + v.CacheCreationTokens,
 		ModelCalls:          u.ModelCalls + v.ModelCalls,
 		ActiveMS:            u.ActiveMS + v.ActiveMS,
+
+		CacheCreation1hTokens: u.CacheCreation1hTokens + v.CacheCreation1hTokens,
+		WebSearches:           u.WebSearches + v.WebSearches,
+		WebFetches:            u.WebFetches + v.WebFetches,
+		TokenCost:             u.TokenCost + v.TokenCost,
+		UnpricedCalls:         u.UnpricedCalls + v.UnpricedCalls,
 	}
 }

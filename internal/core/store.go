@@ -28,6 +28,8 @@ type Store interface {
 	BlobStore
 	FileStore
 	SkillStore
+	WebhookStore
+	ThreadStore
 
 	// Tx runs fn in one transaction: all of it is kept, or nothing. fn may be called more than once,
 	// so it must touch nothing but tx and its own results. Tx inside Tx joins the outer one.
@@ -190,13 +192,14 @@ type SessionStore interface {
 	// UpdatedAt and ArchivedAt.
 	// The session must have been read in the same Tx, or a change made in between is lost.
 	UpdateSession(ctx context.Context, s Session) error
+	// UpdateSnapshot replaces the frozen definition of a managed session; of another session it is NotFound.
+	UpdateSnapshot(ctx context.Context, project ProjectID, id SessionID, spec AgentSpec) error
 	// SetSessionState stores Status, StopReason, Usage and UpdatedAt alone: what the runner that holds the
 	// lease owns, so that it needs no fresh read.
 	SetSessionState(ctx context.Context, s Session) error
 	// DeleteSession removes the session, its threads and its log.
 	DeleteSession(ctx context.Context, project ProjectID, id SessionID) error
 	Sessions(ctx context.Context, project ProjectID, page SessionPage) ([]Session, error)
-	Thread(ctx context.Context, project ProjectID, session SessionID, id ThreadID) (Thread, error)
 
 	// Append gives the drafts the next Seqs and stores all of them or none. The events come back in
 	// order, At and (unless Queued) ProcessedAt set to at.

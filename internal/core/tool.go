@@ -45,6 +45,11 @@ type ToolEnv struct {
 	Project ProjectID
 	Session SessionID
 	Now     time.Time
+	// Settings are those of the tool that the agent's definition has: ToolConfig.Extra; nil if it has none.
+	Settings json.RawMessage
+	// Keep puts a text that is too long for the model where the agent can read it, and returns what the model
+	// is told of it: "the whole is in …", or that it was not kept. Nil: there is no such place.
+	Keep func(ctx context.Context, text string) string
 	// Sandbox returns the session's sandbox and starts it if it is not alive. The error is a
 	// core.Error that may be shown to the model.
 	Sandbox func(ctx context.Context) (Sandbox, error)

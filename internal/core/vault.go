@@ -88,16 +88,19 @@ type RefreshTerms struct {
 // Reaches reports whether a SecretVariable may be put into requests to a host: a name or an address,
 // without port. *.example.com stands for every name below example.com, not for that itself.
 func (t SecretTerms) Reaches(host string) bool {
-	if !t.Limited {
-		return true
-	}
+	return !t.Limited || HostAmong(t.Hosts, host)
+}
+
+// HostAmong reports whether a host, a name or an address without port, is among allowed ones. *.example.com
+// stands for every name below example.com, not for that itself.
+func HostAmong(allowed []string, host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	return slices.ContainsFunc(t.Hosts, func(allowed string) bool {
-		allowed = strings.ToLower(allowed)
-		if below, ok := strings.CutPrefix(allowed, "*."); ok {
+	return slices.ContainsFunc(allowed, func(a string) bool {
+		a = strings.ToLower(a)
+		if below, ok := strings.CutPrefix(a, "*."); ok {
 			return len(host) > len(below)+1 && strings.HasSuffix(host, "."+below)
 		}
-		return host == allowed
+		return host == a
 	})
 }
 

@@ -33,6 +33,9 @@ func (s *Service) Update(ctx context.Context, by core.Principal, id core.Deploym
 				return d, err
 			}
 			d.AgentVersion = version
+			if d.Resources, err = s.sessions.SealResources(d); err != nil {
+				return d, err
+			}
 		}
 		switch {
 		case reflect.DeepEqual(old.Schedule, d.Schedule):
@@ -50,13 +53,18 @@ func choice(old, d core.Deployment) core.Deployment {
 	next.Name, next.Description, next.Metadata = d.Name, d.Description, d.Metadata
 	next.Agent, next.AgentVersion, next.Environment = d.Agent, d.AgentVersion, d.Environment
 	next.Events, next.VaultIDs, next.EnvVars, next.EnvText = d.Events, d.VaultIDs, d.EnvVars, d.EnvText
-	next.Schedule = d.Schedule
+	next.Schedule, next.Resources, next.Budget = d.Schedule, d.Resources, d.Budget
 	return next
 }
 
 func clone(d core.Deployment) core.Deployment {
 	d.Metadata, d.EnvVars = maps.Clone(d.Metadata), maps.Clone(d.EnvVars)
 	d.Events, d.VaultIDs = slices.Clone(d.Events), slices.Clone(d.VaultIDs)
+	d.Resources = slices.Clone(d.Resources)
+	if d.Budget != nil {
+		budget := *d.Budget
+		d.Budget = &budget
+	}
 	if d.Schedule != nil {
 		schedule := *d.Schedule
 		d.Schedule = &schedule
@@ -67,7 +75,8 @@ func clone(d core.Deployment) core.Deployment {
 // sameSession says whether two states of a deployment make the same sessions.
 func sameSession(a, b core.Deployment) bool {
 	return a.Agent == b.Agent && a.AgentVersion == b.AgentVersion && a.Environment == b.Environment &&
-		reflect.DeepEqual(a.Events, b.Events) && slices.Equal(a.VaultIDs, b.VaultIDs) && maps.Equal(a.EnvVars, b.EnvVars)
+		reflect.DeepEqual(a.Resources, b.Resources) && reflect.DeepEqual(a.Events, b.Events) && slices.Equal(a.VaultIDs, b.VaultIDs) && maps.Equal(a.EnvVars, b.EnvVars) &&
+		reflect.DeepEqual(a.Budget, b.Budget)
 }
 
 // Pause stops the schedule. Sessions that run go on, and runs by hand are still possible. A deployment that

@@ -17,6 +17,7 @@ const (
 	maxName          = 256  // characters, as the others
 	maxDescription   = 2048
 	maxEvents        = 50
+	maxResources     = 500
 	maxMetadata      = 16 // pairs
 	maxMetadataKey   = 64
 	maxMetadataValue = 512
@@ -36,6 +37,9 @@ func check(d core.Deployment) error {
 	}
 	if n := len(d.Events); n < 1 || n > maxEvents {
 		return core.InvalidField("initial_events", "must have 1 to %d events", maxEvents)
+	}
+	if n := len(d.Resources); n > maxResources {
+		return core.InvalidField("resources", "has %d entries; at most %d are allowed", n, maxResources)
 	}
 	if err := checkMetadata(d.Metadata); err != nil {
 		return err

@@ -15,6 +15,8 @@ type Sessions interface {
 	CheckDeployment(ctx context.Context, tx core.Store, by core.Principal, d core.Deployment) (version int, err error)
 	// CreateOf makes a session in tx. The caller calls announce once tx is committed, and not if it is undone.
 	CreateOf(ctx context.Context, tx core.Store, by core.Principal, d core.Deployment) (id core.SessionID, announce func(), err error)
+	// SealResources returns a deployment's resources as they are stored: with their tokens sealed.
+	SealResources(d core.Deployment) ([]core.Resource, error)
 }
 
 // Options are what New can do without.
@@ -79,6 +81,9 @@ func (s *Service) Create(ctx context.Context, by core.Principal, n core.Deployme
 			return err
 		}
 		if err := s.arm(ctx, tx, &d); err != nil {
+			return err
+		}
+		if d.Resources, err = s.sessions.SealResources(d); err != nil {
 			return err
 		}
 		return tx.CreateDeployment(ctx, d)

@@ -166,7 +166,7 @@ type node struct {
 
 func (n *node) Node() string                       { return "node" }
 func (n *node) LeaseUntil(now time.Time) time.Time { return now.Add(time.Minute) }
-func (n *node) Interrupt(core.SessionID, int64)    {}
+func (n *node) Interrupt(core.ThreadID, int64)     {}
 
 func (n *node) Admit() error {
 	n.mu.Lock()

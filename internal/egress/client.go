@@ -2,6 +2,8 @@ package egress
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -46,11 +48,14 @@ type Options struct {
 	// KeepAlive keeps connections for the next request, for clients that belong to one project and one server.
 	// Who made such a client calls its Close.
 	KeepAlive bool
+	// Roots are the authorities whose certificates count; nil: those of the machine.
+	Roots *x509.CertPool
 }
 
 // Client fetches for agents. It is safe for concurrent use.
 type Client struct {
 	http    *http.Client
+	dialer  *net.Dialer
 	maxBody int64
 	timeout time.Duration
 }
@@ -76,7 +81,7 @@ func New(o Options) *Client {
 		o.MaxRedirects = DefaultMaxRedirects
 	}
 	g := gate{allowed: o.AllowPrivate, own: net.InterfaceAddrs}
-	dialer := net.Dialer{
+	dialer := &net.Dialer{
 		Timeout: dialTime,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 			target, err := netip.ParseAddrPort(address)
@@ -87,11 +92,13 @@ func New(o Options) *Client {
 		},
 	}
 	return &Client{
+		dialer:  dialer,
 		maxBody: o.MaxBody,
 		timeout: o.Timeout,
 		http: &http.Client{
 			Transport: &http.Transport{
 				DialContext:            dialer.DialContext,
+				TLSClientConfig:        &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
 				TLSHandshakeTimeout:    dialTime,
 				MaxResponseHeaderBytes: maxHeader,
 				ForceAttemptHTTP2:      true,
@@ -121,6 +128,10 @@ func (c *Client) Get(ctx context.Context, rawURL string) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.get(ctx, u, c.http)
+}
+
+func (c *Client) get(ctx context.Context, u *url.URL, browser *http.Client) (*Response, error) {
 	limited, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(limited, http.MethodGet, u.String(), nil)
@@ -129,7 +140,7 @@ func (c *Client) Get(ctx context.Context, rawURL string) (*Response, error) {
 	}
 	req.Header.Set("User-Agent", userAgent)
 	req.Header.Set("Accept", accept)
-	res, err := c.http.Do(req)
+	res, err := browser.Do(req)
 	if err != nil {
 		return nil, c.explain(ctx, u.Host, err)
 	}

@@ -30,9 +30,7 @@ func (c *Client) explain(ctx context.Context, host string, err error) error {
 			host = u.Host // that of the redirect which failed
 		}
 	}
-	if len(host) > maxHost {
-		host = strings.ToValidUTF8(host[:maxHost], "") + "…"
-	}
+	host = clipped(host)
 	var (
 		blocked *blockedError
 		dns     *net.DNSError
@@ -54,6 +52,14 @@ func (c *Client) explain(ctx context.Context, host string, err error) error {
 		return failed(err, host+" could not be reached")
 	}
 	return failed(err, host+" sent no proper answer")
+}
+
+// clipped is a host's name as an error repeats it.
+func clipped(host string) string {
+	if len(host) > maxHost {
+		return strings.ToValidUTF8(host[:maxHost], "") + "…"
+	}
+	return host
 }
 
 func failed(cause error, message string) error {

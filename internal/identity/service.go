@@ -26,6 +26,7 @@ type Service struct {
 	passwords *passwords
 	throttle  *throttle
 	allowance *allowance
+	requests  *requests
 	used      *lastUsed
 }
 
@@ -60,6 +61,7 @@ func New(store core.Store, secret []byte, opts Options) *Service {
 		passwords: newPasswords(),
 		throttle:  newThrottle(opts.Limits, opts.Now),
 		allowance: newAllowance(opts.Limits, opts.Now),
+		requests:  newRequests(opts.Limits, opts.Now),
 		used:      &lastUsed{at: map[core.CredentialID]time.Time{}},
 	}
 }

@@ -22,6 +22,9 @@ type Limits struct {
 
 	AgentBytes      int // bytes of the captures of one agent in a second; default 4 MiB
 	AgentBytesBurst int // how many of them at once, after a pause; default 64 MiB
+
+	WritesPerMinute int // requests of one credential that make or change something; 0: not bounded
+	ReadsPerMinute  int // those that only read; 0: not bounded
 }
 
 func (l Limits) orDefaults() Limits {

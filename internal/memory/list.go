@@ -26,7 +26,7 @@ type Entry struct {
 //
 // Errors: Forbidden; NotFound; Invalid (limit outside of 1 to 1000).
 func (s *Service) List(ctx context.Context, by core.Principal, store core.MemoryStoreID, page core.MemoryPage, folders bool) (Listing, error) {
-	if err := by.Require(core.RoleViewer); err != nil {
+	if err := s.mayRead(ctx, by, store); err != nil {
 		return Listing{}, err
 	}
 	if err := checkLimit(page.Limit); err != nil {

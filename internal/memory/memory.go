@@ -31,7 +31,7 @@ type Change struct {
 // Memory returns one memory with its content, of an archived store too. Errors: Forbidden; NotFound
 // ("memory_store_not_found", "memory_not_found").
 func (s *Service) Memory(ctx context.Context, by core.Principal, store core.MemoryStoreID, id core.MemoryID) (core.Memory, error) {
-	if err := by.Require(core.RoleViewer); err != nil {
+	if err := s.mayRead(ctx, by, store); err != nil {
 		return core.Memory{}, err
 	}
 	m, err := s.store.Memory(ctx, by.Project, store, id)
@@ -40,7 +40,7 @@ func (s *Service) Memory(ctx context.Context, by core.Principal, store core.Memo
 
 // MemoryAt returns the memory at a path ("/notes/todo.md"), as Memory does.
 func (s *Service) MemoryAt(ctx context.Context, by core.Principal, store core.MemoryStoreID, path string) (core.Memory, error) {
-	if err := by.Require(core.RoleViewer); err != nil {
+	if err := s.mayRead(ctx, by, store); err != nil {
 		return core.Memory{}, err
 	}
 	m, err := s.store.MemoryAt(ctx, by.Project, store, path)
@@ -60,10 +60,10 @@ func (s *Service) missing(ctx context.Context, by core.Principal, store core.Mem
 
 // Create makes a memory. It never overwrites one.
 //
-// Errors: Forbidden (below member); NotFound; Invalid, naming the field, CodeArchived or CodeFull;
+// Errors: Forbidden (below member; a session that only reads the store); NotFound; Invalid, naming the field, CodeArchived or CodeFull;
 // Conflict: a *PathConflict, or "memory_already_exists" for a taken id.
 func (s *Service) Create(ctx context.Context, by core.Principal, store core.MemoryStoreID, n NewMemory, l Limits) (core.Memory, error) {
-	if err := by.Require(core.RoleMember); err != nil {
+	if err := s.mayWrite(ctx, by, store); err != nil {
 		return core.Memory{}, err
 	}
 	if err := l.checkNew(&n); err != nil {
@@ -151,10 +151,10 @@ func fill(m *core.Memory, content string) {
 // that does not hold is overlooked if the memory is already as it would become: so a repeated request
 // succeeds (claude-managed-agents.md section 3.10).
 //
-// Errors: Forbidden (below member); NotFound; Invalid, naming the field, or CodeArchived; Conflict:
+// Errors: Forbidden (below member; a session that only reads the store); NotFound; Invalid, naming the field, or CodeArchived; Conflict:
 // CodePrecondition, or a *PathConflict.
 func (s *Service) Update(ctx context.Context, by core.Principal, store core.MemoryStoreID, id core.MemoryID, c Change, l Limits) (core.Memory, error) {
-	if err := by.Require(core.RoleMember); err != nil {
+	if err := s.mayWrite(ctx, by, store); err != nil {
 		return core.Memory{}, err
 	}
 	if err := l.checkChange(c); err != nil {
@@ -227,7 +227,7 @@ func (s *Service) update(ctx context.Context, tx core.Store, by core.Principal, 
 // Create and Update do. It is what a session's tools call, with a Principal that names the session, so
 // that the version says who wrote. A Precondition fails if there is no memory at the path.
 func (s *Service) Write(ctx context.Context, by core.Principal, store core.MemoryStoreID, path, content string, must Precondition, l Limits) (core.Memory, error) {
-	if err := by.Require(core.RoleMember); err != nil {
+	if err := s.mayWrite(ctx, by, store); err != nil {
 		return core.Memory{}, err
 	}
 	n := NewMemory{Path: path, Content: content}
@@ -259,9 +259,9 @@ func (s *Service) Write(ctx context.Context, by core.Principal, store core.Memor
 
 // Delete removes a memory; its versions stay, and the last one says so. An archived store allows it.
 //
-// Errors: Forbidden (below member); NotFound; Invalid, naming the field; Conflict (CodePrecondition).
+// Errors: Forbidden (below member; a session that only reads the store); NotFound; Invalid, naming the field; Conflict (CodePrecondition).
 func (s *Service) Delete(ctx context.Context, by core.Principal, store core.MemoryStoreID, id core.MemoryID, must Precondition, l Limits) error {
-	if err := by.Require(core.RoleMember); err != nil {
+	if err := s.mayWrite(ctx, by, store); err != nil {
 		return err
 	}
 	if err := must.check(l); err != nil {

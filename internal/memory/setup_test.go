@@ -38,7 +38,7 @@ func setup(t *testing.T) fixture {
 	})
 	var ticks atomic.Int64
 	start := time.Date(2026, 4, 16, 10, 0, 0, 123456789, time.UTC)
-	f := fixture{store: db, Service: memory.New(db, func() time.Time { return start.Add(time.Duration(ticks.Add(1)) * time.Second) })}
+	f := fixture{store: db, Service: memory.New(db, func() time.Time { return start.Add(time.Duration(ticks.Add(1)) * time.Second) }, nil)}
 	principal := func() core.Principal {
 		p := core.Project{ID: core.NewID[core.ProjectID](), Name: "project", Active: true}
 		if err := db.CreateProject(t.Context(), p); err != nil {

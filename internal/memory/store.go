@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"strings"
 	"time"
@@ -16,14 +17,18 @@ const CodeArchived = "memory_store_archived"
 type Service struct {
 	store core.Store
 	now   func() time.Time
+	log   *slog.Logger
 }
 
-// New makes the service. now may be nil: the wall clock.
-func New(store core.Store, now func() time.Time) *Service {
+// New makes the service. now may be nil: the wall clock; log may be nil: nothing is logged.
+func New(store core.Store, now func() time.Time, log *slog.Logger) *Service {
 	if now == nil {
 		now = time.Now
 	}
-	return &Service{store: store, now: now}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{store: store, now: now, log: log}
 }
 
 // clock returns the time as the store keeps it.
@@ -71,7 +76,7 @@ func (l Limits) tidy(m *core.MemoryStore) {
 
 // Store returns one store, archived or not. Errors: Forbidden; NotFound.
 func (s *Service) Store(ctx context.Context, by core.Principal, id core.MemoryStoreID) (core.MemoryStore, error) {
-	if err := by.Require(core.RoleViewer); err != nil {
+	if err := s.mayRead(ctx, by, id); err != nil {
 		return core.MemoryStore{}, err
 	}
 	return s.store.MemoryStore(ctx, by.Project, id)

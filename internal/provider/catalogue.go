@@ -94,6 +94,13 @@ type backend struct {
 // real reports whether the backend is a vendor: neither the demo model nor an extra one.
 func (b *backend) real() bool { return b.kind != "" && b.kind != demo.Kind }
 
+// takesTiers reports whether callers may choose a faster speed and the place of inference: with Anthropic's API, and
+// with providers of the program's own, which get what was chosen. The demo model, which stands in for any, does
+// nothing that either could mean.
+func (b *backend) takesTiers() bool {
+	return b.kind == "" || b.kind == anthropic.Kind || b.kind == demo.Kind
+}
+
 // Open builds the catalogue from the built-in models.yaml, the one in the data folder if it is there,
 // and the options. It connects to nothing. The error names every mistake with its place.
 func Open(o Options) (*Catalogue, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/provider/anthropic"
 	"github.com/reeve-ai/reeve/internal/provider/demo"
 	"github.com/reeve-ai/reeve/internal/provider/openai"
@@ -46,6 +47,7 @@ type entry struct {
 	efforts       []string // nil: unsaid; empty: none
 	defaultEffort string
 	createdAt     time.Time
+	prices        *core.Prices // nil: unsaid
 }
 
 // file is a whole models.yaml.
@@ -134,6 +136,7 @@ func readEntry(f *yamlFile, n ast.Node, pattern bool) entry {
 			}
 		},
 		"default_effort": f.text(&e.defaultEffort),
+		"prices":         f.prices(&e.prices),
 	}
 	if pattern {
 		known["match"] = f.text(&e.match)

@@ -140,13 +140,16 @@ func (c *Catalogue) serve(name string, e entry) (core.Model, error) {
 		if e.efforts != nil {
 			m.Efforts, m.DefaultEffort = e.efforts, e.defaultEffort
 		}
+		if e.prices != nil {
+			m.Prices = e.prices
+		}
 		return m, err
 	}
 	m := core.Model{
 		Name: name, DisplayName: or(e.displayName, name), Provider: e.provider,
 		Target:         strings.ReplaceAll(or(or(e.target, e.name), name), "$0", name),
 		MaxInputTokens: e.maxInput, MaxOutputTokens: e.maxOutput,
-		Efforts: e.efforts, DefaultEffort: e.defaultEffort, CreatedAt: e.createdAt,
+		Efforts: e.efforts, DefaultEffort: e.defaultEffort, CreatedAt: e.createdAt, Prices: e.prices,
 	}
 	if m.MaxOutputTokens == 0 {
 		m.MaxOutputTokens = defaultMaxOutput
@@ -154,6 +157,7 @@ func (c *Catalogue) serve(name string, e entry) (core.Model, error) {
 	b := c.backend(e.provider)
 	if b != nil && b.ready {
 		m.Demo = b.kind == demo.Kind
+		m.Fast, m.Geo = b.takesTiers(), b.takesTiers()
 		return m, nil
 	}
 	if server := c.backend(nameModelURL); server != nil {
@@ -163,8 +167,9 @@ func (c *Catalogue) serve(name string, e entry) (core.Model, error) {
 	}
 	if stand := c.standIn(); stand != nil {
 		m.Provider = stand.name
+		m.Fast, m.Geo = stand.takesTiers(), stand.takesTiers()
 		if stand.kind == demo.Kind {
-			m.Target, m.Demo = demo.Target, true
+			m.Target, m.Demo, m.Prices = demo.Target, true, &core.Prices{} // it costs nothing, whatever it stands in for
 		}
 		return m, nil
 	}
@@ -237,7 +242,10 @@ func (c *Catalogue) systemDefault() (core.Model, error) {
 // ownNamed is a model under the name by which its backend knows it: one of the --model-url server, or
 // of an extra provider.
 func ownNamed(name string, b *backend) core.Model {
-	return core.Model{Name: name, DisplayName: name, Provider: b.name, Target: name, MaxOutputTokens: defaultMaxOutput}
+	return core.Model{
+		Name: name, DisplayName: name, Provider: b.name, Target: name, MaxOutputTokens: defaultMaxOutput,
+		Fast: b.takesTiers(), Geo: b.takesTiers(),
+	}
 }
 
 // remember keeps a name for ModelByID. When there are too many, one of them is forgotten.

@@ -11,7 +11,9 @@
 //	own view: /workspace, /tmp          yes         yes          file operations only
 //	own process numbers                 yes         yes          no         no
 //	no network, not even loopback       yes         yes          no sockets no
+//	a gateway as the only way out       yes         yes          no         no
 //	the guest cannot be killed inside   yes         yes          ABI 6      no
+//	mounts                              yes         yes          file operations; commands if root may mount
 //
 // Memory and processes are bounded for the sandbox as a whole where control groups can be had, else
 // memory is bounded for each process.

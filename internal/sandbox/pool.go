@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type Pool struct {
 // the pool while it closes: the next one must not start in the same folder before.
 type tenant struct {
 	session core.SessionID
+	mounts  []core.Mount
 	ready   chan struct{} // closed when sandbox or err is set
 	sandbox core.Sandbox
 	err     error
@@ -56,7 +58,8 @@ func NewPool(driver core.SandboxDriver, idle time.Duration, most int) *Pool {
 
 // Sandbox returns the session's sandbox and starts it if it is not alive. The value stays good when
 // the sandbox is closed for being idle or dies: a later call starts the next one from the same spec.
-// A spec counts only for the sandbox that it starts. When the most sandboxes are alive, the
+// A spec counts only for the sandbox that it starts, but for its mounts: with others than those of the living
+// sandbox a new one is started in its place as soon as no call runs in that. When the most sandboxes are alive, the
 // one that is idle longest is closed; while none is idle, Sandbox waits.
 //
 // Errors: Unavailable; ctx's own.
@@ -167,7 +170,7 @@ func (t *tenant) dead() bool {
 // acquire returns the session's living sandbox and counts the caller as active until release.
 func (p *Pool) acquire(ctx context.Context, spec core.SandboxSpec) (s core.Sandbox, release func(), err error) {
 	for {
-		t, first, wait, err := p.enter(spec.Session)
+		t, first, wait, err := p.enter(spec)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -203,15 +206,21 @@ func (p *Pool) acquire(ctx context.Context, spec core.SandboxSpec) (s core.Sandb
 
 // enter joins the session's tenant or makes one, which the caller then opens (first). A wait channel
 // means: try again when it closes.
-func (p *Pool) enter(session core.SessionID) (t *tenant, first bool, wait <-chan struct{}, err error) {
+func (p *Pool) enter(spec core.SandboxSpec) (t *tenant, first bool, wait <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopped {
 		return nil, false, nil, core.Errorf(core.Unavailable, "shutting_down", "the server is stopping")
 	}
-	if t = p.tenants[session]; t != nil {
+	if t = p.tenants[spec.Session]; t != nil {
 		if t.leaving {
 			return nil, false, t.gone, nil
+		}
+		if t.active == 0 && !slices.Equal(t.mounts, spec.Mounts) {
+			old := t
+			old.leaving = true
+			go func() { _ = p.end(old) }() // a sandbox that could not be closed has logged why
+			return nil, false, old.gone, nil
 		}
 		t.active++
 		return t, false, nil, nil
@@ -225,8 +234,8 @@ func (p *Pool) enter(session core.SessionID) (t *tenant, first bool, wait <-chan
 		go func() { _ = p.end(oldest) }()
 		return nil, false, oldest.gone, nil
 	}
-	t = &tenant{session: session, ready: make(chan struct{}), gone: make(chan struct{}), active: 1, used: time.Now()}
-	p.tenants[session] = t
+	t = &tenant{session: spec.Session, mounts: slices.Clone(spec.Mounts), ready: make(chan struct{}), gone: make(chan struct{}), active: 1, used: time.Now()}
+	p.tenants[spec.Session] = t
 	return t, true, nil, nil
 }
 

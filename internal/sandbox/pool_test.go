@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/sandbox/none"
 )
@@ -245,5 +247,44 @@ func TestAnOpeningThatFailsIsReportedAndForgotten(t *testing.T) {
 	}
 	if _, err := p.Sandbox(t.Context(), spec("one")); err != nil {
 		t.Errorf("the next try = %v", err)
+	}
+}
+
+// mounting opens sandboxes of the driver none and writes down which mounts they should have.
+type mounting struct {
+	core.SandboxDriver
+	opened chan []core.Mount
+}
+
+func (d mounting) Open(ctx context.Context, spec core.SandboxSpec) (core.Sandbox, error) {
+	d.opened <- spec.Mounts
+	spec.Mounts = nil
+	return d.SandboxDriver.Open(ctx, spec)
+}
+
+func TestOtherMountsTakeANewSandbox(t *testing.T) {
+	t.Parallel()
+	p, spec := poolOf(t, 0, 0)
+	d := mounting{p.driver, make(chan []core.Mount, 10)}
+	p.driver = d
+	one := spec("one")
+	two := one
+	two.Mounts = []core.Mount{{Host: "/tmp", Path: "/mnt/a"}}
+	three := one
+	three.Mounts = []core.Mount{{Host: "/tmp", Path: "/mnt/a", ReadOnly: true}}
+	for _, s := range []core.SandboxSpec{one, one, two, two, three} {
+		box, err := p.Sandbox(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		output(t, box, "true")
+	}
+	close(d.opened)
+	var got [][]core.Mount
+	for m := range d.opened {
+		got = append(got, m)
+	}
+	if diff := cmp.Diff([][]core.Mount{nil, two.Mounts, three.Mounts}, got); diff != "" {
+		t.Errorf("sandboxes with these mounts were opened: %s", diff)
 	}
 }

@@ -33,10 +33,12 @@ type Options = host.Options
 
 // Report is what the operator should know about the choice.
 type Report struct {
-	Driver  string   // bubblewrap, landlock, none; empty: none works
-	Line    string   // one line for the start of the server
-	Weaker  []string // clauses about what is weaker than bubblewrap with control groups; nil: nothing
-	Install string   // a command that would make it better; empty: none
+	Driver string // bubblewrap, landlock, none; empty: none works
+	Line   string // one line for the start of the server
+	// Namespaces is whether sandboxes have network namespaces, out of which only a gateway leads.
+	Namespaces bool
+	Weaker     []string // clauses about what is weaker than bubblewrap with control groups; nil: nothing
+	Install    string   // a command that would make it better; empty: none
 }
 
 const (
@@ -105,7 +107,7 @@ func tryBubblewrap(ctx context.Context, o Options) (core.SandboxDriver, Report, 
 	if err != nil {
 		return nil, Report{}, err
 	}
-	report := Report{Driver: ModeBubblewrap, Line: "sandbox: bubblewrap", Weaker: notes}
+	report := Report{Driver: ModeBubblewrap, Line: "sandbox: bubblewrap", Namespaces: true, Weaker: notes}
 	return d, report.with(d.Grouped()), nil
 }
 
@@ -115,13 +117,13 @@ func tryLandlock(ctx context.Context, o Options, reasons []string) (core.Sandbox
 	if err != nil {
 		return nil, Report{}, err
 	}
-	report := Report{Driver: ModeLandlock, Line: "sandbox: landlock", Weaker: notes, Install: install}
+	report := Report{Driver: ModeLandlock, Line: "sandbox: landlock", Namespaces: d.Form() == landlock.Namespaces, Weaker: notes, Install: install}
 	if d.Form() == landlock.Plain {
 		report.Line += " without namespaces"
 		report.Weaker = append(report.Weaker,
 			"agents see the host's file names under /usr and /etc and the processes of others",
 			"commands see the working folder under its real path and not as /workspace",
-			"no sockets at all while the network is off")
+			"no sockets at all while the network is off, and the machine's own network for unrestricted environments while it is on")
 	} else {
 		report.Line += " in namespaces of its own"
 	}

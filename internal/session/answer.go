@@ -11,6 +11,7 @@ import (
 type asked struct {
 	tx        core.Store
 	sess      core.Session
+	thread    core.ThreadID   // of the input; sess has its status and reason
 	field     string          // of the input, as the client spells it
 	elsewhere bool            // workers run the tools of the sandbox
 	waiting   *[]core.EventID // tool uses that wait for the client, less those that earlier inputs answered
@@ -24,8 +25,14 @@ func (a asked) draft(ctx context.Context, in Input) (core.Draft, error) {
 		d := core.NewDraft("", "", core.EventUserMessage, in.Message)
 		d.Queued = true
 		return d, nil
+	case in.Outcome != nil:
+		return outcomeDraft(in.Outcome), nil
+	case in.System != nil:
+		d := core.NewDraft("", "", core.EventSystemMessage, in.System)
+		d.Queued = true
+		return d, nil
 	case in.Interrupt != nil:
-		if t := in.Interrupt.Thread; t != "" && t != core.PrimaryThread(a.sess.ID) {
+		if t := in.Interrupt.Thread; t != "" && t != a.thread {
 			return core.Draft{}, core.InvalidField(a.field+".session_thread_id", "the session has no such thread")
 		}
 		return core.NewDraft("", "", core.EventUserInterrupt, in.Interrupt), nil // accept knows whether it waits
@@ -93,7 +100,7 @@ func (a asked) answers(ctx context.Context, field string, id core.EventID, fits 
 		return core.ToolUse{}, none
 	}
 	e, err := a.tx.EventByID(ctx, a.sess.Project, a.sess.ID, id)
-	if core.KindOf(err) == core.NotFound || err == nil && e.Type != core.EventAgentToolUse {
+	if core.KindOf(err) == core.NotFound || err == nil && (e.Type != core.EventAgentToolUse || e.Thread != a.thread) {
 		return core.ToolUse{}, none
 	}
 	if err != nil {

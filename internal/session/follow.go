@@ -11,12 +11,17 @@ import (
 // MaxEventPage is the most events that one read returns.
 const MaxEventPage = 10_000
 
-// Events returns a part of a session's log, as q asks; past the end the slice is empty.
+// Events returns a part of a session's log, as q asks; past the end the slice is empty. Unless q names a thread it
+// is the session's own view: the primary thread, and what the others share.
 //
 // Errors: NotFound; Forbidden.
 func (s *Service) Events(ctx context.Context, by core.Principal, id core.SessionID, q core.EventQuery) ([]core.Event, error) {
-	if _, err := s.Session(ctx, by, id); err != nil {
+	sess, err := s.Session(ctx, by, id)
+	if err != nil {
 		return nil, err
+	}
+	if q.Thread == "" && sess.Coordinates() {
+		q.Thread, q.Shared = core.PrimaryThread(id), true
 	}
 	if q.Limit <= 0 || q.Limit > MaxEventPage {
 		q.Limit = MaxEventPage
@@ -43,6 +48,8 @@ type FollowOptions struct {
 	// open the stream then: without it they would miss a fast turn and hang.
 	Tail   bool
 	Recent time.Duration
+	// Thread is the thread to watch; empty: the session's own view, as Events has it.
+	Thread core.ThreadID
 	// Deltas passes deltas on, besides events.
 	Deltas bool
 	// Ready is called once, before anything is yielded, when the watch stands: from then on nothing is
@@ -80,9 +87,15 @@ func (s *Service) Follow(ctx context.Context, by core.Principal, id core.Session
 			}
 			return
 		}
-		f := follower{s: s, by: by, project: by.Project, id: id, sub: sub, yield: yield, deltas: opts.Deltas, after: opts.After}
+		f := follower{s: s, by: by, project: by.Project, id: id, sub: sub, yield: yield, deltas: opts.Deltas, after: opts.After, thread: opts.Thread}
+		if opts.Thread == "" {
+			f.thread, f.shared = core.PrimaryThread(id), true
+		} else if _, err := s.store.Thread(ctx, by.Project, id, opts.Thread); err != nil {
+			yield(Feed{}, err)
+			return
+		}
 		if opts.Tail {
-			if f.after, err = s.tail(ctx, sess, opts.Recent); err != nil {
+			if f.after, err = s.tail(ctx, sess, opts); err != nil {
 				yield(Feed{}, err)
 				return
 			}
@@ -95,11 +108,19 @@ func (s *Service) Follow(ctx context.Context, by core.Principal, id core.Session
 }
 
 // tail finds the Seq behind which a watcher without a place of its own begins.
-func (s *Service) tail(ctx context.Context, sess core.Session, recent time.Duration) (int64, error) {
+func (s *Service) tail(ctx context.Context, sess core.Session, opts FollowOptions) (int64, error) {
+	recent := opts.Recent
 	if recent <= 0 || sess.LastSeq == 0 {
 		return sess.LastSeq, nil
 	}
-	inputs, err := s.store.Events(ctx, sess.Project, sess.ID, core.EventQuery{Descending: true, Limit: 50, Types: inputTypes})
+	q := core.EventQuery{Descending: true, Limit: 50, Types: inputTypes, Thread: opts.Thread}
+	switch {
+	case opts.Thread != "": // whom the others of its team send to
+		q.Types = append(inputTypes[:len(inputTypes):len(inputTypes)], core.EventMessageReceived)
+	case sess.Coordinates():
+		q.Thread, q.Shared = core.PrimaryThread(sess.ID), true
+	}
+	inputs, err := s.store.Events(ctx, sess.Project, sess.ID, q)
 	if err != nil || len(inputs) == 0 {
 		return sess.LastSeq, err
 	}
@@ -131,6 +152,8 @@ type follower struct {
 	sub     core.Subscription
 	yield   func(Feed, error) bool
 	deltas  bool
+	thread  core.ThreadID
+	shared  bool // what other threads share is shown, too
 	after   int64
 	event   core.EventID // the event whose deltas come now
 	next    int          // the N that its next delta must have; -1 when one was lost
@@ -197,6 +220,11 @@ func (f *follower) read(ctx context.Context) bool {
 			return false
 		}
 		for i := range events {
+			// Read and passed over here, not left out by the query: so no part of the log is read twice.
+			if !f.shows(events[i]) {
+				f.after = events[i].Seq
+				continue
+			}
 			if t := events[i].Type; t == core.EventAgentMessage || t == core.EventAgentThinking {
 				f.whole = max(f.whole, events[i].ID)
 			}
@@ -209,6 +237,11 @@ func (f *follower) read(ctx context.Context) bool {
 			return true
 		}
 	}
+}
+
+// shows reports whether the watcher's view has an event.
+func (f *follower) shows(e core.Event) bool {
+	return e.Thread == f.thread || f.shared && e.Shared
 }
 
 // exists tells an empty page from a session that is gone.
@@ -244,7 +277,7 @@ func (f *follower) delta(d core.Delta) bool {
 	// A read for an earlier nudge, or for a beat, may have found the event before its deltas were taken
 	// from the bus. Ids grow, so one comparison tells that; at worst, when the clocks of two nodes differ,
 	// deltas are left out.
-	if !f.deltas || d.Event <= f.whole {
+	if !f.deltas || d.Thread != f.thread || d.Event <= f.whole {
 		return true
 	}
 	if d.Start {

@@ -40,7 +40,7 @@ func TestBeatComesWhileOnlyDeltasCome(t *testing.T) {
 				synctest.Wait()
 				thought := core.NewID[core.EventID]()
 				for i := range 60 { // a minute of thinking, of which a face may show nothing
-					h.bus.Publish(core.Delta{Session: h.sess.ID, Event: thought, Type: core.EventAgentThinking, N: i, Start: i == 0})
+					h.bus.Publish(core.Delta{Session: h.sess.ID, Thread: core.PrimaryThread(h.sess.ID), Event: thought, Type: core.EventAgentThinking, N: i, Start: i == 0})
 					time.Sleep(time.Second) //nolint:forbidigo // of the bubble's clock (synctest): it takes no time
 				}
 				cancel()
@@ -76,7 +76,7 @@ func TestDeltaNeverComesBehindItsEvent(t *testing.T) {
 	// The watcher has read the event for some earlier nudge: its deltas are still on the bus.
 	next := core.NewID[core.EventID]()
 	for i, id := range []core.EventID{done.ID, done.ID, next} {
-		h.bus.Publish(core.Delta{Session: h.sess.ID, Event: id, Type: core.EventAgentMessage, N: i % 2, Start: i != 1})
+		h.bus.Publish(core.Delta{Session: h.sess.ID, Thread: core.PrimaryThread(h.sess.ID), Event: id, Type: core.EventAgentMessage, N: i % 2, Start: i != 1})
 	}
 	if got := <-feeds; got.Delta == nil || got.Delta.Event != next {
 		t.Errorf("got %+v, want the first delta of the next event", got)

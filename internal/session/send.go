@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -15,6 +16,8 @@ type Input struct {
 	Confirmation *core.ToolConfirmation
 	CustomResult *core.ToolResult // the answer to a custom tool
 	ToolResult   *core.ToolResult // a worker's answer to a built-in tool of a self-hosted session
+	Outcome      *core.NewOutcome
+	System       *core.Message // an instruction of the operator's; only text
 }
 
 // SendOptions vary Send by dialect.
@@ -37,6 +40,8 @@ type accepted struct {
 	leased    bool
 	interrupt int64              // Seq of the last interrupt in events; 0: none that has to be looked at
 	work      core.EnvironmentID // whose queue got an item; empty: none did
+	leases    []core.Lease       // of a coordinator's threads, besides lease
+	rings     []ring             // the same for interrupt
 }
 
 // Send appends the caller's input and marks that its thread owes a turn. One transaction does both: if
@@ -70,10 +75,20 @@ func (s *Service) Send(ctx context.Context, by core.Principal, id core.SessionID
 			return nil, err
 		}
 	}
+	if err := errors.Join(oneOutcome("events", in), placedSystem("events", in)); err != nil {
+		return nil, err
+	}
+	in, err := s.withRubrics(ctx, by.Project, "events", in)
+	if err != nil {
+		return nil, err
+	}
 	var took accepted
-	err := s.store.Tx(ctx, func(tx core.Store) error {
+	err = s.store.Tx(ctx, func(tx core.Store) error {
 		sess, err := open(ctx, tx, by, id, core.RoleMember)
 		if err != nil {
+			return err
+		}
+		if err := s.checkSources(ctx, tx, sess.Project, "events", in); err != nil {
 			return err
 		}
 		took, err = s.accept(ctx, tx, &sess, in, opts)
@@ -92,7 +107,13 @@ func (s *Service) announce(id core.SessionID, took accepted) {
 	case took.leased:
 		s.dispatch.Start(took.lease) // this run looks for interrupts before all
 	case took.interrupt > 0:
-		s.dispatch.Interrupt(id, took.interrupt)
+		s.dispatch.Interrupt(core.PrimaryThread(id), took.interrupt)
+	}
+	for _, lease := range took.leases {
+		s.dispatch.Start(lease)
+	}
+	for _, r := range took.rings {
+		s.dispatch.Interrupt(r.thread, r.seq)
 	}
 	if len(took.events) > 0 {
 		s.bus.Wake(id)
@@ -107,25 +128,36 @@ func (s *Service) accept(ctx context.Context, tx core.Store, sess *core.Session,
 	if err := takes(*sess, in, opts); err != nil {
 		return accepted{}, err
 	}
-	now := s.now()
-	thread := core.PrimaryThread(sess.ID)
+	if sess.Coordinates() {
+		return s.acceptTeam(ctx, tx, sess, in)
+	}
+	return s.take(ctx, tx, sess, soloDesk(*sess), in)
+}
+
+// take is accept for the input of one thread.
+func (s *Service) take(ctx context.Context, tx core.Store, sess *core.Session, at desk, in []Input) (accepted, error) {
+	now, thread := s.now(), at.thread
 	elsewhere, err := selfHosted(ctx, tx, *sess)
 	if err != nil {
 		return accepted{}, err
 	}
-	waiting := waitingFor(*sess)
-	idle := sess.Status == core.StatusIdle
-	moot := idle && len(waiting) == 0 // nothing runs and nothing waits: an interrupt is done with at once
+	waiting := waitingFor(at.own)
+	idle := at.own.Status == core.StatusIdle
+	if err := s.takesSystem(*sess, "events", in, waiting); err != nil {
+		return accepted{}, err
+	}
+	halted := halted(at.own) || idle && thread == core.PrimaryThread(sess.ID) && sess.ActiveOutcome() != nil // work is left
+	moot := idle && len(waiting) == 0 && !halted                                                             // nothing runs and nothing waits: an interrupt is done with at once
 	drafts := make([]core.Draft, 0, len(in)+3)
 	var taken, placed []core.EventID // placed: confirmations that no turn takes up, because a worker runs the tool
 	due, interrupted := false, -1    // the last interrupt in in that is not moot
 	for i, input := range in {
-		a := asked{tx, *sess, indexed("events", i), elsewhere, &waiting, &taken}
+		a := asked{tx, at.own, thread, at.field(i), elsewhere, &waiting, &taken}
 		d, err := a.draft(ctx, input)
 		if err != nil {
 			return accepted{}, err
 		}
-		d.Thread = thread
+		d.Thread, d.Shared = thread, thread != core.PrimaryThread(sess.ID) && at.places[i] >= 0
 		if input.Confirmation != nil && !d.Queued {
 			placed = append(placed, d.ID)
 		}
@@ -133,25 +165,25 @@ func (s *Service) accept(ctx context.Context, tx core.Store, sess *core.Session,
 			d.Queued, interrupted = true, i
 		}
 		drafts = append(drafts, d)
-		due = due || input.Message != nil || input.Interrupt != nil && len(waiting) > 0
+		due = due || input.Message != nil || input.Outcome != nil || input.Interrupt != nil && (len(waiting) > 0 || halted)
+	}
+	defined, err := defineOutcomes(sess, at.field, drafts)
+	if err != nil {
+		return accepted{}, err
 	}
 	if len(placed) > 0 {
 		drafts = append(drafts, core.NewDraft(thread, "", core.EventInputProcessed, core.InputProcessed{Events: placed}))
 	}
-	answered := len(waitingFor(*sess)) - len(waiting)
+	answered := len(waitingFor(at.own)) - len(waiting)
 	// While tool uses wait for the client, messages wait too: every vendor wants the results first.
 	due = idle && (answered > 0 && len(waiting) == 0 || due && (len(waiting) == 0 || interrupted >= 0))
 	switch {
 	case due:
-		drafts = append(drafts, core.NewDraft(thread, core.NewID[core.TurnID](), core.EventStatusRunning, nil))
-		sess.Status, sess.StopReason = core.StatusRunning, nil
+		drafts = append(drafts, at.start(sess)...)
 	case answered > 0, len(placed) > 0: // some of several, or one that a worker runs now: say again which are left
-		stop := core.StopReason{Type: core.StopRequiresAction, Events: waiting}
-		drafts = append(drafts, core.NewDraft(thread, "", core.EventSessionUsage, core.UsageSnapshot{Usage: sess.Usage}),
-			core.NewDraft(thread, "", core.EventStatusIdle, stop))
-		sess.StopReason = &stop
+		drafts = append(drafts, at.wait(sess, waiting)...)
 	}
-	if len(drafts) > len(in) {
+	if len(drafts) > len(in) || defined {
 		sess.UpdatedAt = now
 		if err := tx.UpdateSession(ctx, *sess); err != nil {
 			return accepted{}, err
@@ -187,7 +219,10 @@ func takes(sess core.Session, in []Input, opts SendOptions) error {
 	case sess.Status == core.StatusTerminated:
 		return core.Errorf(core.Invalid, "session_terminated", "the session is terminated")
 	}
-	if opts.RefuseBusy && busy(sess) && slices.ContainsFunc(in, func(i Input) bool { return i.Message != nil }) {
+	if sess.Budget.Reached(sess.Usage) && !settles(in) {
+		return errAtBudget
+	}
+	if opts.RefuseBusy && busy(sess) && slices.ContainsFunc(in, Input.asks) {
 		return core.Errorf(core.Conflict, "session_busy", "the session is running: wait for it to be idle, or cancel it")
 	}
 	return nil
@@ -208,6 +243,10 @@ func checkInput(field string, in Input) error {
 			return core.InvalidField(field+".content", "must not be empty")
 		}
 		return checkBlocks(field+".content", in.Message.Content)
+	case in.Outcome != nil:
+		return checkOutcome(field, in.Outcome)
+	case in.System != nil:
+		return checkSystem(field, in.System)
 	case in.CustomResult != nil:
 		return checkBlocks(field+".content", in.CustomResult.Content)
 	case in.ToolResult != nil:
@@ -237,9 +276,6 @@ func checkBlocks(field string, blocks []core.Block) error {
 		case core.BlockImage, core.BlockDocument:
 			if b.Source == nil {
 				return core.InvalidField(at+".source", "is required")
-			}
-			if b.Source.Type == "file" {
-				return core.InvalidField(at+".source.file_id", "file %q was not found", b.Source.File)
 			}
 		default:
 			return core.InvalidField(at+".type", "unknown block type %q", b.Type)

@@ -25,8 +25,8 @@ type Dispatcher interface {
 	LeaseUntil(now time.Time) time.Time
 	// Start takes over a lease. It does not block.
 	Start(lease core.Lease)
-	// Interrupt makes whoever runs this session's turn look at once at the interrupt with this Seq.
-	Interrupt(session core.SessionID, seq int64)
+	// Interrupt makes whoever runs this thread's turn look at once at the interrupt with this Seq.
+	Interrupt(thread core.ThreadID, seq int64)
 }
 
 // Definitions judges what agents are made of.
@@ -50,7 +50,14 @@ type Service struct {
 
 	vaults func(ctx context.Context, tx core.Store, project core.ProjectID, ids []core.VaultID) error // nil: there are no vaults
 
+	skills func(ctx context.Context, tx core.Store, project core.ProjectID, bindings []core.SkillBinding) ([]core.SkillBinding, error) // nil: there are none
+
 	workReady func(core.EnvironmentID) // nil: nobody listens
+
+	rubrics func(ctx context.Context, project core.ProjectID, id core.FileID, most int64) (string, error) // nil: there are no files
+	renew   func(core.SessionID) error                                                                    // nil: there are no sandboxes
+
+	sealer core.Sealer // of repositories' tokens; nil: none are taken
 
 	closing   chan struct{} // closed when the server stops: every Follow ends
 	closeOnce sync.Once
@@ -113,8 +120,11 @@ type NewSession struct {
 	Title       *string
 	Metadata    map[string]string
 	EnvVars     map[string]string
-	VaultIDs    []string // 32 hex digits each, in the order in which they are asked
-	Inputs      []Input  // ≤ 50 messages; if any, the session starts to run at once
+	VaultIDs    []string        // 32 hex digits each, in the order in which they are asked
+	Resources   []core.Resource // as they were asked for: without ID, File, Token, times
+	OnceEach    bool            // one file can be attached once (qoder.md section 3.3)
+	Budget      *core.Budget    // nil: none
+	Inputs      []Input         // ≤ 50 messages, at most one outcome among them; if any, the session starts to run at once
 }
 
 // Create makes a session with a frozen copy of the agent. With Inputs the first turn is owed in the
@@ -169,15 +179,29 @@ func (s *Service) create(ctx context.Context, tx core.Store, by core.Principal, 
 	if err != nil {
 		return core.Session{}, nil, err
 	}
+	team, err := s.muster(ctx, tx, by.Project, n, spec)
+	if err != nil {
+		return core.Session{}, nil, err
+	}
+	plan, err := s.planResources(ctx, tx, by.Project, n)
+	if err != nil {
+		return core.Session{}, nil, err
+	}
+	if n.Inputs, err = s.withRubrics(ctx, by.Project, "initial_events", n.Inputs); err != nil {
+		return core.Session{}, nil, err
+	}
 	now := s.now()
 	sess := core.Session{
 		Project: by.Project, ID: core.NewID[core.SessionID](), Origin: core.OriginManaged,
-		Agent: n.Agent, AgentVersion: version, Snapshot: spec, Environment: n.Environment, Deployment: n.Deployment,
-		Title: n.Title, Metadata: n.Metadata, EnvVars: n.EnvVars, VaultIDs: n.VaultIDs,
+		Agent: n.Agent, AgentVersion: version, Snapshot: spec, Team: team, Environment: n.Environment, Deployment: n.Deployment,
+		Title: n.Title, Metadata: n.Metadata, EnvVars: n.EnvVars, VaultIDs: n.VaultIDs, Budget: n.Budget,
 		Status: core.StatusIdle, CreatedAt: now, UpdatedAt: now,
 	}
 	if sess.Metadata == nil {
 		sess.Metadata = map[string]string{}
+	}
+	if sess.Resources, err = s.attach(ctx, tx, sess, plan, now); err != nil {
+		return core.Session{}, nil, err
 	}
 	if err := tx.CreateSession(ctx, sess); err != nil {
 		return core.Session{}, nil, err
@@ -217,13 +241,19 @@ func (s *Service) resolve(ctx context.Context, tx core.Store, by core.Principal,
 			return nil, 0, within("agent", err)
 		}
 	}
-	if err := servable(spec, env.Config); err != nil {
+	if err := servable(env.Config); err != nil {
+		return nil, 0, err
+	}
+	if spec.Skills, err = s.needSkills(ctx, tx, by.Project, spec.Skills); err != nil {
 		return nil, 0, err
 	}
 	if s.walls != nil && !env.Config.SelfHosted && s.agents.NeedsSandbox(spec) {
 		return nil, 0, s.walls
 	}
 	if _, err := s.models.Model(spec.Model.ID); err != nil {
+		return nil, 0, err
+	}
+	if err := s.suitsModel(n, spec); err != nil {
 		return nil, 0, err
 	}
 	if err := s.checkVaults(ctx, tx, by.Project, n.VaultIDs); err != nil {
@@ -268,19 +298,9 @@ func within(member string, err error) error {
 
 // servable refuses what this server stores but cannot yet do, before a session relies on it: an agent
 // that was told of tools which are not there would only fail later, and less clearly.
-func servable(spec core.AgentSpec, env core.EnvironmentConfig) error {
-	switch {
-	case len(spec.Skills) > 0:
-		return reference("skill_not_found", "agent", "skill %q was not found", spec.Skills[0].Skill)
-	case spec.Roster != nil:
-		return core.InvalidField("agent", "it coordinates other agents, which this server does not run yet")
-	case env.SetupScript != "":
-		return core.InvalidField("environment_id", "it has a setup script, which this server does not run yet")
-	}
-	for manager, list := range env.Packages {
-		if len(list) > 0 {
-			return core.InvalidField("environment_id", "it lists %s packages, which this server does not install yet", manager)
-		}
+func servable(env core.EnvironmentConfig) error {
+	if len(env.Packages["apt"]) > 0 {
+		return core.InvalidField("environment_id", "it lists apt packages, which only root can install: this server's sandboxes have the programs of its machine, and take packages of cargo, gem, go, npm and pip")
 	}
 	return nil
 }
@@ -340,12 +360,21 @@ func checkNew(n NewSession) error {
 		return core.InvalidField("initial_events", "at most %d events", MaxInitialInputs)
 	}
 	for i, in := range n.Inputs {
-		if in.Message == nil {
-			return core.InvalidField(indexed("initial_events", i)+".type", "a new session takes only user.message")
+		if in.Message == nil && in.Outcome == nil && (in.System == nil || n.Deployment == "") {
+			return core.InvalidField(indexed("initial_events", i)+".type", "a new session takes only user.message and user.define_outcome")
 		}
 		if err := checkInput(indexed("initial_events", i), in); err != nil {
 			return err
 		}
+	}
+	if err := checkFileDocuments(n.Inputs); err != nil {
+		return err
+	}
+	if err := errors.Join(oneOutcome("initial_events", n.Inputs), placedSystem("initial_events", n.Inputs), checkBudget(n.Budget)); err != nil {
+		return err
+	}
+	if _, err := planned("resources", n.Resources, n.OnceEach); err != nil {
+		return err
 	}
 	return CheckMetadata(n.Metadata)
 }
@@ -424,80 +453,6 @@ func (s *Service) Sessions(ctx context.Context, by core.Principal, page core.Ses
 	return s.store.Sessions(ctx, by.Project, page)
 }
 
-// Change is what may be changed in a session. A nil field stays. Metadata is merged: a nil value
-// deletes its key.
-type Change struct {
-	Title    **string // a nil inner pointer clears
-	Metadata map[string]*string
-}
-
-// Update changes a session and appends session.updated if anything did change.
-//
-// Errors: NotFound; Invalid (limits; "session_archived"); Forbidden.
-func (s *Service) Update(ctx context.Context, by core.Principal, id core.SessionID, c Change) (core.Session, error) {
-	if err := by.Require(core.RoleMember); err != nil {
-		return core.Session{}, err
-	}
-	if c.Title != nil {
-		if err := checkTitle(*c.Title); err != nil {
-			return core.Session{}, err
-		}
-	}
-	var sess core.Session
-	err := s.store.Tx(ctx, func(tx core.Store) error {
-		var err error
-		if sess, err = tx.Session(ctx, by.Project, id); err != nil {
-			return err
-		}
-		if !sess.ArchivedAt.IsZero() {
-			return errArchived
-		}
-		changed, err := c.apply(&sess)
-		if err != nil || !changed {
-			return err
-		}
-		sess.UpdatedAt = s.now()
-		if err := tx.UpdateSession(ctx, sess); err != nil {
-			return err
-		}
-		_, err = tx.Append(ctx, by.Project, id, sess.UpdatedAt, core.NewDraft(core.PrimaryThread(id), "", core.EventSessionUpdated,
-			core.SessionUpdated{Title: sess.Title, Metadata: sess.Metadata}))
-		return err
-	})
-	if err != nil {
-		return core.Session{}, err
-	}
-	s.bus.Wake(id)
-	return sess, nil
-}
-
-func (c Change) apply(sess *core.Session) (changed bool, err error) {
-	if c.Title != nil && !sameString(*c.Title, sess.Title) {
-		sess.Title, changed = *c.Title, true
-	}
-	merged := make(map[string]string, len(sess.Metadata))
-	for k, v := range sess.Metadata {
-		merged[k] = v
-	}
-	for k, v := range c.Metadata {
-		old, had := merged[k]
-		switch {
-		case v == nil && had:
-			delete(merged, k)
-			changed = true
-		case v != nil && (!had || old != *v):
-			merged[k] = *v
-			changed = true
-		}
-	}
-	sess.Metadata = merged
-	return changed, CheckMetadata(merged)
-}
-
-func sameString(a, b *string) bool {
-	return a == b || a != nil && b != nil && *a == *b
-}
-
 var errArchived = core.Errorf(core.Invalid, "session_archived", "the session is archived")
 
 // Archive ends a session for good. Archiving twice answers the same.
@@ -547,6 +502,9 @@ func (s *Service) Delete(ctx context.Context, by core.Principal, id core.Session
 		}
 		if busy(sess) {
 			return core.Errorf(core.Invalid, "session_running", "the session is running: interrupt it first")
+		}
+		if _, err := tx.DeleteSessionFiles(ctx, by.Project, id, s.now()); err != nil {
+			return err
 		}
 		return tx.DeleteSession(ctx, by.Project, id)
 	})

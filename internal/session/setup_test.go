@@ -83,7 +83,7 @@ func (n idleNode) Node() string                     { return "node" }
 func (n idleNode) Admit() error                     { return n.h.full }
 func (idleNode) LeaseUntil(now time.Time) time.Time { return now.Add(time.Minute) }
 func (idleNode) Start(core.Lease)                   {}
-func (idleNode) Interrupt(core.SessionID, int64)    {}
+func (idleNode) Interrupt(core.ThreadID, int64)     {}
 
 func need(t *testing.T, err error) {
 	t.Helper()

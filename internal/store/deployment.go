@@ -8,7 +8,7 @@ import (
 )
 
 const deploymentColumns = `d.project_id, d.id, d.name, d.description, d.agent_id, d.agent_version, d.environment_id,
-	d.events, d.vault_ids, d.env_vars, d.env_text, d.metadata, d.cron, d.timezone, d.pause,
+	d.events, d.vault_ids, d.env_vars, d.env_text, d.metadata, d.cron, d.timezone, d.pause, d.resources, d.budget,
 	d.due_at, d.next_run_at, d.last_run_at, d.created_at, d.updated_at, d.archived_at`
 
 func scanDeployment(r row) (core.Deployment, error) {
@@ -17,7 +17,7 @@ func scanDeployment(r row) (core.Deployment, error) {
 	err := r.Scan((*string)(&d.Project), (*string)(&d.ID), &d.Name, &d.Description, (*string)(&d.Agent), &d.AgentVersion,
 		(*string)(&d.Environment), jsonColumn{&d.Events}, jsonColumn{&d.VaultIDs}, jsonColumn{&d.EnvVars}, &d.EnvText,
 		jsonColumn{&d.Metadata}, &when.Expression, &when.Timezone, (*string)(&d.Pause),
-		timeColumn{&d.DueAt}, timeColumn{&d.NextRunAt}, timeColumn{&d.LastRunAt},
+		jsonColumn{&d.Resources}, jsonColumn{&d.Budget}, timeColumn{&d.DueAt}, timeColumn{&d.NextRunAt}, timeColumn{&d.LastRunAt},
 		timeColumn{&d.CreatedAt}, timeColumn{&d.UpdatedAt}, timeColumn{&d.ArchivedAt})
 	if when.Expression != "" {
 		d.Schedule = &when
@@ -35,7 +35,7 @@ func deploymentArgs(d core.Deployment) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var vaultIDs, envVars any // nil is NULL
+	var vaultIDs, envVars, resources, budget any // nil is NULL
 	if d.VaultIDs != nil {
 		if vaultIDs, err = encoded(d.VaultIDs); err != nil {
 			return nil, err
@@ -43,6 +43,16 @@ func deploymentArgs(d core.Deployment) ([]any, error) {
 	}
 	if d.EnvVars != nil {
 		if envVars, err = encoded(d.EnvVars); err != nil {
+			return nil, err
+		}
+	}
+	if d.Resources != nil {
+		if resources, err = encoded(d.Resources); err != nil {
+			return nil, err
+		}
+	}
+	if d.Budget != nil {
+		if budget, err = encoded(d.Budget); err != nil {
 			return nil, err
 		}
 	}
@@ -54,6 +64,7 @@ func deploymentArgs(d core.Deployment) ([]any, error) {
 		string(d.Project), string(d.ID), d.Name, d.Description, string(d.Agent), d.AgentVersion, string(d.Environment),
 		events, vaultIDs, envVars, d.EnvText, metadata, when.Expression, when.Timezone, string(d.Pause),
 		micros(d.DueAt), micros(d.NextRunAt), micros(d.LastRunAt), micros(d.UpdatedAt), micros(d.ArchivedAt),
+		resources, budget,
 	}, nil
 }
 
@@ -68,8 +79,8 @@ func (s *store) CreateDeployment(ctx context.Context, d core.Deployment) error {
 		return must(ctx, h, core.Errorf(core.Conflict, "deployment_already_exists", "a deployment with this id exists already"),
 			`INSERT INTO deployments (project_id, id, name, description, agent_id, agent_version, environment_id,
 				events, vault_ids, env_vars, env_text, metadata, cron, timezone, pause,
-				due_at, next_run_at, last_run_at, updated_at, archived_at, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+				due_at, next_run_at, last_run_at, updated_at, archived_at, resources, budget, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 			ON CONFLICT DO NOTHING`, append(args, micros(d.CreatedAt))...)
 	})
 }
@@ -93,7 +104,7 @@ func (s *store) UpdateDeployment(ctx context.Context, d core.Deployment) error {
 		return must(ctx, h, core.NotFoundError("deployment", string(d.ID)), `UPDATE deployments
 			SET name = $3, description = $4, agent_id = $5, agent_version = $6, environment_id = $7, events = $8,
 				vault_ids = $9, env_vars = $10, env_text = $11, metadata = $12, cron = $13, timezone = $14, pause = $15,
-				due_at = $16, next_run_at = $17, last_run_at = $18, updated_at = $19, archived_at = $20
+				due_at = $16, next_run_at = $17, last_run_at = $18, updated_at = $19, archived_at = $20, resources = $21, budget = $22
 			WHERE project_id = $1 AND id = $2`, args...)
 	})
 }

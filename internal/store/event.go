@@ -11,8 +11,8 @@ import (
 
 // eventColumns are those of an event, in the order of eventArgs and eventScan.
 const (
-	eventColumns     = "place, log, id, thread_id, turn_id, type, at, processed_at, data"
-	eventColumnCount = 9
+	eventColumns     = "place, log, id, thread_id, turn_id, type, at, processed_at, data, shared"
+	eventColumnCount = 10
 )
 
 // logSize is how many places a log has: an event's place is its log's number times logSize, plus its
@@ -21,7 +21,7 @@ const logSize = 1 << 32
 
 // eventQuery selects events of the session and project that $1 and $2 name: the number of its log comes
 // from the session's row and from nowhere else. More conditions, on e, follow.
-const eventQuery = `SELECT e.place, e.id, e.thread_id, e.turn_id, e.type, e.at, e.processed_at, e.data
+const eventQuery = `SELECT e.place, e.id, e.thread_id, e.turn_id, e.type, e.at, e.processed_at, e.data, e.shared
 	FROM sessions s JOIN events e ON `
 
 // eventScan returns the function that reads rows of eventQuery.
@@ -29,7 +29,7 @@ func eventScan(session core.SessionID) func(row) (core.Event, error) {
 	return func(r row) (core.Event, error) {
 		e := core.Event{Session: session}
 		err := r.Scan(&e.Seq, (*string)(&e.ID), (*string)(&e.Thread), (*string)(&e.Turn), (*string)(&e.Type),
-			timeColumn{&e.At}, timeColumn{&e.ProcessedAt}, rawColumn{(*[]byte)(&e.Data)})
+			timeColumn{&e.At}, timeColumn{&e.ProcessedAt}, rawColumn{(*[]byte)(&e.Data)}, flagColumn{&e.Shared})
 		e.Seq %= logSize
 		return e, err
 	}
@@ -38,7 +38,7 @@ func eventScan(session core.SessionID) func(row) (core.Event, error) {
 // eventArgs appends the values of an event's columns.
 func eventArgs(args []any, log int64, e core.Event) []any {
 	return append(args, log*logSize+e.Seq, log, string(e.ID), string(e.Thread), string(e.Turn), string(e.Type),
-		micros(e.At), micros(e.ProcessedAt), string(e.Data))
+		micros(e.At), micros(e.ProcessedAt), string(e.Data), flag(e.Shared))
 }
 
 // proveSession answers NotFound unless the session is the project's.
@@ -85,7 +85,7 @@ func (s *store) Append(ctx context.Context, project core.ProjectID, session core
 func number(session core.SessionID, at time.Time, drafts []core.Draft) ([]core.Event, error) {
 	events := make([]core.Event, len(drafts))
 	for i, d := range drafts {
-		e := core.Event{ID: d.ID, Session: session, Thread: d.Thread, Turn: d.Turn, Type: d.Type, At: at, Data: d.JSON()}
+		e := core.Event{ID: d.ID, Session: session, Thread: d.Thread, Turn: d.Turn, Shared: d.Shared, Type: d.Type, At: at, Data: d.JSON()}
 		if e.ID == "" {
 			e.ID = core.NewID[core.EventID]()
 		}
@@ -146,7 +146,10 @@ func (s *store) Events(ctx context.Context, project core.ProjectID, session core
 		first = "s.log * 4294967296 + " + l.arg(min(max(q.After, 0), logSize-1)) // never before the log's own beginning
 	}
 	andIn(&l, "e.type", q.Types)
-	if q.Thread != "" {
+	switch {
+	case q.Thread != "" && q.Shared:
+		l.and("(e.thread_id = %s OR e.shared = 1)", string(q.Thread))
+	case q.Thread != "":
 		l.and("e.thread_id = %s", string(q.Thread))
 	}
 	if !q.From.IsZero() {

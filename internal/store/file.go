@@ -18,6 +18,10 @@ func scanFile(r row) (core.File, error) {
 	return f, err
 }
 
+const insertFile = `INSERT INTO files (project_id, id, blob_key, bytes, sha256, name, media_type, downloadable, session_id,
+	metadata, created_at, expires_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`
+
 // CreateFile implements core.FileStore. An unknown project is NotFound ("reference_not_found").
 func (s *store) CreateFile(ctx context.Context, f core.File) error {
 	metadata := string(f.Metadata)
@@ -26,9 +30,7 @@ func (s *store) CreateFile(ctx context.Context, f core.File) error {
 	}
 	return s.write(ctx, "create file", func(h *txn) error {
 		if err := must(ctx, h, core.Errorf(core.Conflict, "file_already_exists", "a file with this id exists already"),
-			`INSERT INTO files (project_id, id, blob_key, bytes, sha256, name, media_type, downloadable, session_id,
-				metadata, created_at, expires_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`,
+			insertFile,
 			string(f.Project), string(f.ID), string(f.Key), f.Bytes, f.SHA256, f.Name, f.MediaType, flag(f.Downloadable),
 			string(f.Session), metadata, micros(f.CreatedAt), micros(f.ExpiresAt)); err != nil {
 			return err
@@ -73,18 +75,74 @@ func (s *store) FilesByID(ctx context.Context, project core.ProjectID, ids []cor
 // DeleteFile implements core.FileStore.
 func (s *store) DeleteFile(ctx context.Context, project core.ProjectID, id core.FileID, at time.Time) error {
 	return s.write(ctx, "delete file", func(h *txn) error {
-		return deleteFile(ctx, h, project, id, at)
+		return s.deleteFile(ctx, h, project, id, at)
 	})
 }
 
-func deleteFile(ctx context.Context, h handle, project core.ProjectID, id core.FileID, at time.Time) error {
-	if err := must(ctx, h, core.NotFoundError("file", string(id)),
-		"INSERT INTO strays (project_id, blob_key, due_at) SELECT project_id, blob_key, $3 FROM files WHERE project_id = $1 AND id = $2",
-		string(project), string(id), micros(at)); err != nil {
+// CopyFile implements core.FileStore. The other file is held, so that nobody deletes the blob meanwhile.
+func (s *store) CopyFile(ctx context.Context, f core.File, from core.FileID) error {
+	metadata := string(f.Metadata)
+	if metadata == "" {
+		metadata = "{}"
+	}
+	return s.write(ctx, "copy file", func(h *txn) error {
+		found, err := all(ctx, h, "SELECT "+fileColumns+" FROM files f WHERE f.project_id = $1 AND f.id = $2"+s.engine.hold("f"),
+			[]any{string(f.Project), string(from)}, scanFile)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return core.NotFoundError("file", string(from))
+		}
+		b := found[0].Blob
+		return must(ctx, h, core.Errorf(core.Conflict, "file_already_exists", "a file with this id exists already"), insertFile,
+			string(f.Project), string(f.ID), string(b.Key), b.Bytes, b.SHA256, f.Name, f.MediaType, flag(f.Downloadable),
+			string(f.Session), metadata, micros(f.CreatedAt), micros(f.ExpiresAt))
+	})
+}
+
+// DeleteSessionFiles implements core.FileStore.
+func (s *store) DeleteSessionFiles(ctx context.Context, project core.ProjectID, session core.SessionID, at time.Time) (count int, err error) {
+	err = s.write(ctx, "delete the files of a session", func(h *txn) error {
+		list, err := all(ctx, h, "SELECT "+fileColumns+" FROM files f WHERE f.project_id = $1 AND f.session_id = $2 AND f.session_id <> ''",
+			[]any{string(project), string(session)}, scanFile)
+		if err != nil {
+			return err
+		}
+		for _, f := range list {
+			if err := s.deleteFile(ctx, h, project, f.ID, at); err != nil {
+				return err
+			}
+		}
+		count = len(list)
+		return nil
+	})
+	return count, err
+}
+
+// CountSessionFiles implements core.FileStore.
+func (s *store) CountSessionFiles(ctx context.Context, project core.ProjectID, session core.SessionID) (int, error) {
+	return readOne(ctx, s, "file", "", "SELECT count(*) FROM files WHERE project_id = $1 AND session_id = $2",
+		[]any{string(project), string(session)}, func(r row) (n int, err error) { return n, r.Scan(&n) })
+}
+
+// deleteFile holds all files that share the blob, so that of two that are deleted side by side the last one
+// sees that it is the last.
+func (s *store) deleteFile(ctx context.Context, h handle, project core.ProjectID, id core.FileID, at time.Time) error {
+	sharers, err := all(ctx, h, "SELECT "+fileColumns+` FROM files f WHERE f.project_id = $1
+		AND f.blob_key = (SELECT g.blob_key FROM files g WHERE g.project_id = $1 AND g.id = $2) ORDER BY f.id`+s.engine.hold("f"),
+		[]any{string(project), string(id)}, scanFile)
+	if err != nil {
 		return err
 	}
-	_, err := h.change(ctx, "DELETE FROM files WHERE project_id = $1 AND id = $2", []any{string(project), string(id)}, nil)
-	return err
+	if len(sharers) == 1 && sharers[0].ID == id {
+		if err := must(ctx, h, core.Errorf(core.Conflict, "already_exists", "such an object exists already"),
+			"INSERT INTO strays (project_id, blob_key, due_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+			string(project), string(sharers[0].Key), micros(at)); err != nil {
+			return err
+		}
+	}
+	return must(ctx, h, core.NotFoundError("file", string(id)), "DELETE FROM files WHERE project_id = $1 AND id = $2", string(project), string(id))
 }
 
 // ExpireFiles implements core.FileStore.
@@ -97,7 +155,7 @@ func (s *store) ExpireFiles(ctx context.Context, now time.Time, limit int) (coun
 			return err
 		}
 		for _, f := range list {
-			if err := deleteFile(ctx, h, f.Project, f.ID, now); err != nil {
+			if err := s.deleteFile(ctx, h, f.Project, f.ID, now); err != nil {
 				return err
 			}
 			count++

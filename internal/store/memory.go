@@ -201,6 +201,6 @@ func (s *store) headOf(ctx context.Context, h handle, m core.Memory) (core.Memor
 // countMemories keeps the store's own numbers right.
 func countMemories(ctx context.Context, h handle, m core.Memory, entries int, bytes int64) error {
 	return must(ctx, h, core.NotFoundError("memory_store", string(m.Store)),
-		"UPDATE memory_stores SET entries = entries + $3, bytes = bytes + $4 WHERE project_id = $1 AND id = $2",
+		"UPDATE memory_stores SET entries = entries + $3, bytes = bytes + $4, changes = changes + 1 WHERE project_id = $1 AND id = $2",
 		string(m.Project), string(m.Store), entries, bytes)
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/reeve-ai/reeve/internal/core"
 )
 
-const memoryStoreColumns = "project_id, id, name, description, metadata, entries, bytes, created_at, updated_at, archived_at"
+const memoryStoreColumns = "project_id, id, name, description, metadata, entries, bytes, changes, created_at, updated_at, archived_at"
 
 func scanMemoryStore(r row) (core.MemoryStore, error) {
 	var s core.MemoryStore
 	err := r.Scan((*string)(&s.Project), (*string)(&s.ID), &s.Name, &s.Description, jsonColumn{&s.Metadata},
-		&s.Entries, &s.Bytes, timeColumn{&s.CreatedAt}, timeColumn{&s.UpdatedAt}, timeColumn{&s.ArchivedAt})
+		&s.Entries, &s.Bytes, &s.Changes, timeColumn{&s.CreatedAt}, timeColumn{&s.UpdatedAt}, timeColumn{&s.ArchivedAt})
 	return s, err
 }
 
@@ -24,7 +24,7 @@ func (s *store) CreateMemoryStore(ctx context.Context, m core.MemoryStore) error
 	}
 	return s.write(ctx, "create memory store", func(h *txn) error {
 		return must(ctx, h, core.Errorf(core.Conflict, "memory_store_already_exists", "a memory store with this id exists already"),
-			"INSERT INTO memory_stores ("+memoryStoreColumns+") VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, $8) ON CONFLICT DO NOTHING",
+			"INSERT INTO memory_stores ("+memoryStoreColumns+") VALUES ($1, $2, $3, $4, $5, 0, 0, 0, $6, $7, $8) ON CONFLICT DO NOTHING",
 			string(m.Project), string(m.ID), m.Name, m.Description, metadata,
 			micros(m.CreatedAt), micros(m.UpdatedAt), micros(m.ArchivedAt))
 	})

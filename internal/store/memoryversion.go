@@ -24,6 +24,12 @@ func scanMemoryVersion(r row) (core.MemoryVersion, error) {
 }
 
 func insertMemoryVersion(ctx context.Context, h handle, v core.MemoryVersion) error {
+	if v.Number > core.SpareVersions {
+		if _, err := h.change(ctx, "UPDATE memory_versions SET spare = 1 WHERE project_id = $1 AND store_id = $2 AND memory_id = $3 AND number = $4",
+			[]any{string(v.Project), string(v.Store), string(v.Memory), v.Number - core.SpareVersions}, nil); err != nil {
+			return err
+		}
+	}
 	_, err := h.change(ctx, "INSERT INTO memory_versions ("+memoryVersionHead+`, content)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '', $12, 0, $13)`,
 		[]any{
@@ -60,6 +66,27 @@ func (s *store) MemoryVersions(ctx context.Context, project core.ProjectID, stor
 	}
 	list, err := readAll(ctx, s, "memory versions", query+q.conditions()+order+q.limit(page.Limit, 0), q.args, scanMemoryVersion)
 	return inOrder(list, backwards), err
+}
+
+// PruneMemoryVersions implements core.MemoryStorage.
+func (s *store) PruneMemoryVersions(ctx context.Context, before time.Time, limit int) (count int, err error) {
+	err = s.write(ctx, "prune memory versions", func(h *txn) error {
+		count = 0
+		list, err := all(ctx, h, bareMemoryVersions+"spare = 1 AND created_at < $1 ORDER BY created_at LIMIT $2 + 0",
+			[]any{micros(before), max(limit, 0)}, scanMemoryVersion)
+		if err != nil {
+			return err
+		}
+		for _, v := range list {
+			if _, err := h.change(ctx, "DELETE FROM memory_versions WHERE project_id = $1 AND store_id = $2 AND id = $3",
+				[]any{string(v.Project), string(v.Store), string(v.ID)}, nil); err != nil {
+				return err
+			}
+			count++
+		}
+		return nil
+	})
+	return count, err
 }
 
 // RedactMemoryVersion implements core.MemoryStorage.

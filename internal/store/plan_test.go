@@ -35,6 +35,7 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 		"FROM memberships m JOIN":                  "TEMP B-TREE",
 		"agent_id IN (SELECT value FROM json_each": "TEMP B-TREE",
 		"UPDATE threads SET node":                  "USING INDEX threads_pending",
+		"FROM webhooks WHERE off = ''":             "USING COVERING INDEX webhooks_on", // one entry a webhook that is on
 	}
 	checked := 0
 	err = db.base.(*sqliteEngine).writer.exclusive(func(p *prepared) error {
@@ -123,6 +124,7 @@ func callEverything(ctx context.Context, s core.Store) {
 	callDeploymentMethods(ctx, s)
 	callFileMethods(ctx, s)
 	callSkillMethods(ctx, s)
+	callWebhookMethods(ctx, s)
 	_ = s.DeleteEnvironment(ctx, "p", "e")
 	_ = s.DeleteSession(ctx, "p", "s")
 }
@@ -185,6 +187,10 @@ func callMemoryMethods(ctx context.Context, s core.Store) {
 	_, _ = s.MemoryBlocking(ctx, "p", "ms", "/m/n", "")
 	_, _ = s.MemoryVersion(ctx, "p", "ms", "v1")
 	_ = s.RedactMemoryVersion(ctx, "p", "ms", "v1", core.Actor{}, now)
+	for n := 3; n <= core.SpareVersions+2; n++ { // to the first that makes another spare
+		_ = s.WriteMemory(ctx, core.Memory{Project: "p", Store: "ms", ID: "m", Path: "/n", Number: n, Version: core.NewID[core.MemoryVersionID]()}, core.Actor{})
+	}
+	_, _ = s.PruneMemoryVersions(ctx, now, 5)
 	for _, contents := range []bool{false, true} {
 		for _, q := range []core.MemoryPage{{}, {Prefix: "/m/"}, {Prefix: "/m/", From: "/m/n"}, {Before: "/m"}} {
 			q.Limit, q.Contents = 1, contents
@@ -206,7 +212,7 @@ func callMemoryMethods(ctx context.Context, s core.Store) {
 	_, _ = s.MemoryStores(ctx, "p", core.MemoryStorePage{Limit: 1})
 	_, _ = s.MemoryStores(ctx, "p", core.MemoryStorePage{Limit: 1, After: key, IncludeArchived: true, CreatedFrom: now, CreatedTo: now})
 	_, _ = s.MemoryStores(ctx, "p", core.MemoryStorePage{Limit: 1, Before: key})
-	_ = s.DeleteMemory(ctx, core.Memory{Project: "p", Store: "ms", ID: "m", Path: "/n", Number: 3, Version: "v3"}, core.Actor{})
+	_ = s.DeleteMemory(ctx, core.Memory{Project: "p", Store: "ms", ID: "m", Path: "/n", Number: core.SpareVersions + 3, Version: "v3"}, core.Actor{})
 	_ = s.DeleteMemoryStore(ctx, "p", "ms")
 }
 
@@ -216,13 +222,18 @@ func callSessionMethods(ctx context.Context, s core.Store) {
 	_, _ = s.Session(ctx, "p", "s")
 	_ = s.UpdateSession(ctx, core.Session{Project: "p", ID: "s"})
 	_ = s.SetSessionState(ctx, core.Session{Project: "p", ID: "s"})
+	_ = s.UpdateSnapshot(ctx, "p", "s", core.AgentSpec{})
 	_, _ = s.Thread(ctx, "p", "s", "s")
+	_ = s.CreateThread(ctx, core.Thread{Project: "p", Session: "s", ID: "t", Parent: "s", Spec: &core.AgentSpec{}})
+	_ = s.SetThreadState(ctx, core.Thread{Project: "p", Session: "s", ID: "t"})
+	_, _ = s.Threads(ctx, "p", "s", core.ThreadPage{Limit: 1})
+	_, _ = s.Threads(ctx, "p", "s", core.ThreadPage{Limit: 1, Open: true, After: &core.PageKey{CreatedAt: now, ID: "t"}})
 	_, _ = s.Append(ctx, "p", "s", now)
 	_, _ = s.Append(ctx, "p", "s", now, core.Draft{ID: "ev"})
 	_ = s.MarkProcessed(ctx, "p", "s", now, "ev")
 	_, _ = s.QueuedEvents(ctx, "p", "s", "s")
 	_, _ = s.EventByID(ctx, "p", "s", "ev")
-	for _, q := range []core.EventQuery{{}, {After: 1}, {Descending: true}, {Descending: true, After: 1}, {Types: []core.EventType{"x"}, Thread: "s", From: now, To: now}} {
+	for _, q := range []core.EventQuery{{}, {After: 1}, {Descending: true}, {Descending: true, After: 1}, {Types: []core.EventType{"x"}, Thread: "s", From: now, To: now}, {Thread: "s", Shared: true}} {
 		q.Limit = 1
 		_, _ = s.Events(ctx, "p", "s", q)
 	}
@@ -252,6 +263,7 @@ func callLists(ctx context.Context, s core.Store) {
 				_, _ = s.Sessions(ctx, "p", core.SessionPage{Limit: 1, After: after, Before: before, Ascending: ascending})
 				_, _ = s.Sessions(ctx, "p", core.SessionPage{Limit: 1, After: after, Before: before, Ascending: ascending, Agent: "a"})
 				_, _ = s.Sessions(ctx, "p", core.SessionPage{Limit: 1, After: after, Before: before, Ascending: ascending, Deployment: "d"})
+				_, _ = s.Sessions(ctx, "p", core.SessionPage{Limit: 1, After: after, Before: before, Ascending: ascending, MemoryStore: "m"})
 			}
 		}
 	}
@@ -304,6 +316,9 @@ func callFileMethods(ctx context.Context, s core.Store) {
 		_, _ = s.Files(ctx, "p", page)
 	}
 	_, _ = s.ExpireFiles(ctx, now, 1)
+	_ = s.CopyFile(ctx, core.File{Project: "p", ID: "copy", Session: "s", CreatedAt: now}, "f")
+	_, _ = s.CountSessionFiles(ctx, "p", "s")
+	_, _ = s.DeleteSessionFiles(ctx, "p", "s", now)
 	_ = s.DeleteFile(ctx, "p", "f", now)
 	_ = s.DropStray(ctx, "p", "b")
 }
@@ -374,4 +389,26 @@ func callDeploymentMethods(ctx context.Context, s core.Store) {
 	_, _ = s.Deployments(ctx, "p", core.DeploymentPage{Limit: 1, Paused: &yes, CreatedFrom: now, CreatedTo: now, IncludeArchived: true})
 	_, _ = s.DeploymentRuns(ctx, "p", core.DeploymentRunPage{Limit: 1, Trigger: core.TriggerManual, Failed: &yes, CreatedFrom: now, CreatedTo: now})
 	_, _ = s.ArchiveDeployments(ctx, "p", "a", now)
+}
+
+func callWebhookMethods(ctx context.Context, s core.Store) {
+	now := time.Now()
+	w := core.Webhook{Project: "p", ID: "w", Sealed: []byte("s")}
+	d := core.Delivery{Project: "p", ID: "d", Webhook: "w", DueAt: now, CreatedAt: now}
+	_ = s.CreateWebhook(ctx, w)
+	_, _ = s.Webhook(ctx, "p", "w")
+	_ = s.UpdateWebhook(ctx, w)
+	_, _ = s.Webhooks(ctx, "p")
+	_, _ = s.ListeningProjects(ctx)
+	_ = s.AddDeliveries(ctx, d)
+	_, _ = s.Delivery(ctx, "p", "w", "d")
+	for _, page := range []core.DeliveryPage{{}, {After: &core.PageKey{CreatedAt: now, ID: "x"}}, {State: core.DeliveryFailed}, {State: core.DeliveryFailed, After: &core.PageKey{CreatedAt: now, ID: "x"}}} {
+		page.Limit = 1
+		_, _ = s.Deliveries(ctx, "p", "w", page)
+	}
+	_ = s.UpdateDelivery(ctx, d)
+	_, _ = s.DueWebhooks(ctx, now, 1)
+	_, _ = s.ClaimDeliveries(ctx, "p", "w", now, now, 1)
+	_, _ = s.PruneDeliveries(ctx, now, 1)
+	_ = s.DeleteWebhook(ctx, "p", "w")
 }

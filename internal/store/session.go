@@ -3,20 +3,28 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/reeve-ai/reeve/internal/core"
 )
 
 // sessionQuery selects sessions with their frozen definition; the conditions follow.
-const sessionQuery = `SELECT s.id, s.project_id, s.origin, s.agent_id, s.agent_version, n.spec, s.environment_id,
+const sessionQuery = `SELECT s.id, s.project_id, s.origin, s.agent_id, s.agent_version, n.spec, n.team, s.environment_id,
 	s.agent_key, s.title, s.metadata, s.env_vars, s.meta, s.vault_ids, s.deployment_id, s.resources, s.budget, s.outcomes, s.status, s.stop_reason, s.usage,
 	s.last_seq, s.created_at, s.updated_at, s.archived_at
-	FROM sessions s LEFT JOIN session_snapshots n ON n.session_id = s.id `
+	` + sessionTables
+
+const sessionTables = "FROM sessions s LEFT JOIN session_snapshots n ON n.session_id = s.id "
+
+// attachedTables are the sessions that have a memory store attached: lists of them are in the order of its
+// table.
+const attachedTables = `FROM session_memory_stores m JOIN sessions s ON s.id = m.id
+	LEFT JOIN session_snapshots n ON n.session_id = s.id `
 
 func scanSession(r row) (core.Session, error) {
 	var s core.Session
 	err := r.Scan((*string)(&s.ID), (*string)(&s.Project), (*string)(&s.Origin), idColumn[core.AgentID]{&s.Agent},
-		&s.AgentVersion, jsonColumn{&s.Snapshot}, idColumn[core.EnvironmentID]{&s.Environment}, (*string)(&s.AgentKey),
+		&s.AgentVersion, jsonColumn{&s.Snapshot}, jsonColumn{&s.Team}, idColumn[core.EnvironmentID]{&s.Environment}, (*string)(&s.AgentKey),
 		&s.Title, jsonColumn{&s.Metadata}, jsonColumn{&s.EnvVars}, rawColumn{(*[]byte)(&s.Meta)}, jsonColumn{&s.VaultIDs},
 		idColumn[core.DeploymentID]{&s.Deployment},
 		jsonColumn{&s.Resources}, jsonColumn{&s.Budget}, jsonColumn{&s.Outcomes}, (*string)(&s.Status), jsonColumn{&s.StopReason}, jsonColumn{&s.Usage}, &s.LastSeq,
@@ -26,8 +34,8 @@ func scanSession(r row) (core.Session, error) {
 
 // sessionJSON is the JSON of a session as it is stored; nil is NULL.
 type sessionJSON struct {
-	snapshot, envVars, meta, vaultIDs, stopReason, resources, budget, outcomes any
-	metadata, usage                                                            string
+	snapshot, team, envVars, meta, vaultIDs, stopReason, resources, budget, outcomes any
+	metadata, usage                                                                  string
 }
 
 func encodedSession(s core.Session) (sessionJSON, error) {
@@ -48,6 +56,7 @@ func encodedSession(s core.Session) (sessionJSON, error) {
 		set  bool
 	}{
 		{&j.snapshot, s.Snapshot, s.Snapshot != nil},
+		{&j.team, s.Team, s.Team != nil},
 		{&j.envVars, s.EnvVars, s.EnvVars != nil},
 		{&j.vaultIDs, s.VaultIDs, s.VaultIDs != nil},
 		{&j.stopReason, s.StopReason, s.StopReason != nil},
@@ -90,9 +99,18 @@ func (s *store) CreateSession(ctx context.Context, n core.Session) error {
 			return err
 		}
 		if j.snapshot != nil {
-			_, err := h.change(ctx, "INSERT INTO session_snapshots (session_id, spec) VALUES ($1, $2)",
-				[]any{string(n.ID), j.snapshot}, nil)
+			_, err := h.change(ctx, "INSERT INTO session_snapshots (session_id, spec, team) VALUES ($1, $2, $3)",
+				[]any{string(n.ID), j.snapshot, j.team}, nil)
 			if err != nil {
+				return err
+			}
+		}
+		for _, r := range n.Resources {
+			if r.Type != core.ResourceMemoryStore {
+				continue
+			}
+			if _, err := h.change(ctx, "INSERT INTO session_memory_stores (project_id, store_id, created_at, id) VALUES ($1, $2, $3, $4)",
+				[]any{string(n.Project), string(r.Store), micros(n.CreatedAt), string(n.ID)}, nil); err != nil {
 				return err
 			}
 		}
@@ -100,8 +118,8 @@ func (s *store) CreateSession(ctx context.Context, n core.Session) error {
 			return nil
 		}
 		_, err = h.change(ctx, `INSERT INTO threads
-			(session_id, id, project_id, parent_id, created_at, pending, pending_since, node, epoch, lease_until)
-			VALUES ($1, $2, $3, '', $4, 0, 0, '', 0, 0)`,
+			(session_id, id, project_id, parent_id, created_at, updated_at, pending, pending_since, node, epoch, lease_until)
+			VALUES ($1, $2, $3, '', $4, $4, 0, 0, '', 0, 0)`,
 			[]any{string(n.ID), string(core.PrimaryThread(n.ID)), string(n.Project), micros(n.CreatedAt)}, nil)
 		return err
 	})
@@ -121,7 +139,7 @@ func (s *store) Session(ctx context.Context, project core.ProjectID, id core.Ses
 
 // UpdateSession implements core.SessionStore.
 func (s *store) UpdateSession(ctx context.Context, n core.Session) error {
-	n.Snapshot = nil // frozen
+	n.Snapshot, n.Team = nil, nil // frozen
 	j, err := encodedSession(n)
 	if err != nil {
 		return s.fail("update session", err)
@@ -179,7 +197,11 @@ func (s *store) DeleteSession(ctx context.Context, project core.ProjectID, id co
 
 // Sessions implements core.SessionStore.
 func (s *store) Sessions(ctx context.Context, project core.ProjectID, page core.SessionPage) ([]core.Session, error) {
-	q := listQuery{engine: s.engine}
+	q, query, table := listQuery{engine: s.engine}, sessionQuery, "s"
+	if page.MemoryStore != "" {
+		query, table = strings.Replace(sessionQuery, sessionTables, attachedTables, 1), "m"
+		q.and("m.project_id = %s AND m.store_id = %s", string(project), string(page.MemoryStore))
+	}
 	q.and("s.project_id = %s", string(project))
 	if page.Agent != "" {
 		q.and("s.agent_id = %s", string(page.Agent))
@@ -209,22 +231,7 @@ func (s *store) Sessions(ctx context.Context, project core.ProjectID, page core.
 	if !page.CreatedBefore.IsZero() {
 		q.and("s.created_at < %s", micros(page.CreatedBefore))
 	}
-	order, backwards := q.order("s", keyset{page.After, page.Before, page.Ascending})
-	list, err := readAll(ctx, s, "sessions", sessionQuery+"WHERE "+q.conditions()+order+q.limit(page.Limit, 0), q.args, scanSession)
+	order, backwards := q.order(table, keyset{page.After, page.Before, page.Ascending})
+	list, err := readAll(ctx, s, "sessions", query+"WHERE "+q.conditions()+order+q.limit(page.Limit, 0), q.args, scanSession)
 	return inOrder(list, backwards), err
-}
-
-// Thread implements core.SessionStore.
-func (s *store) Thread(ctx context.Context, project core.ProjectID, session core.SessionID, id core.ThreadID) (core.Thread, error) {
-	return readOne(ctx, s, "thread", string(id),
-		`SELECT project_id, session_id, id, parent_id, created_at, pending, node, epoch, lease_until
-		FROM threads WHERE session_id = $1 AND id = $2 AND project_id = $3`,
-		[]any{string(session), string(id), string(project)}, scanThread)
-}
-
-func scanThread(r row) (core.Thread, error) {
-	var t core.Thread
-	err := r.Scan((*string)(&t.Project), (*string)(&t.Session), (*string)(&t.ID), (*string)(&t.Parent), timeColumn{&t.CreatedAt},
-		flagColumn{&t.Turn.Pending}, &t.Turn.Node, &t.Turn.Epoch, timeColumn{&t.Turn.LeaseUntil})
-	return t, err
 }

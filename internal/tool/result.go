@@ -13,8 +13,8 @@ import (
 )
 
 // inline is how many characters of a result the model gets; more goes into a file of the sandbox, of
-// which it gets a preview (Claude Managed Agents section 1.7).
-const inline = 100_000
+// which it gets a preview.
+const inline = core.MaxToolText
 
 // previewEnd is how many characters each end of a preview has: enough to see what kind of output it
 // is, and how it ended.
@@ -85,6 +85,13 @@ func fit(ctx context.Context, sb core.Sandbox, text string) string {
 	if err := spill(ctx, sb, path, text); err != nil {
 		where = "the whole output could not be kept"
 	}
+	return preview(text, where)
+}
+
+// preview is the two ends of a text of more than core.MaxToolText characters, with a word between them about
+// where the whole is.
+func preview(text, where string) string {
+	n := utf8.RuneCountInString(text)
 	head, tail := text[:byteOf(text, previewEnd)], text[byteOf(text, n-previewEnd):]
 	return fmt.Sprintf("%s\n\n[… %d of %d characters are left out here; %s …]\n\n%s", head, n-2*previewEnd, n, where, tail)
 }

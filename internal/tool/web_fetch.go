@@ -6,7 +6,9 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/egress"
@@ -30,13 +32,17 @@ func (webFetch) Spec() core.ToolSpec { return spec("web_fetch") }
 
 func (webFetch) Repeatable() bool { return true }
 
-func (w webFetch) Run(ctx context.Context, _ core.ToolEnv, raw json.RawMessage) (core.ToolOutput, error) {
+func (w webFetch) Run(ctx context.Context, env core.ToolEnv, raw json.RawMessage) (core.ToolOutput, error) {
 	in := readInput("web_fetch", raw)
-	url := in.filled("url")
+	address := in.filled("url")
 	if says, bad := in.problem(); bad {
 		return objectError("invalid_input", says), nil
 	}
-	res, err := w.egress.Get(ctx, url)
+	set, err := core.ReadWebSettings(env.Settings)
+	if err != nil {
+		return core.ToolOutput{}, err
+	}
+	res, err := w.egress.GetWhere(ctx, address, func(u *url.URL) bool { return set.Allows(u.Hostname(), u.Path) })
 	if ctx.Err() != nil {
 		return core.ToolOutput{}, ctx.Err()
 	}
@@ -47,7 +53,11 @@ func (w webFetch) Run(ctx context.Context, _ core.ToolEnv, raw json.RawMessage) 
 	if err != nil {
 		return core.ToolOutput{}, err
 	}
-	out := object(pageOf(res))
+	p := pageOf(res).limited(set.MaxContentTokens)
+	if keep := env.Keep; keep != nil && utf8.RuneCountInString(p.Content) > inline-pageHead {
+		p.Content, p.Truncated = preview(p.Content, keep(ctx, p.Content)), true
+	}
+	out := p.object()
 	out.IsError = res.Status < 200 || res.Status > 299
 	return out, nil
 }
@@ -71,11 +81,38 @@ func pageOf(res *egress.Response) page {
 		p.Format = "binary"
 	}
 	p.Content = clean(p.Content)
-	if short := clip(p.Content, inline); len(short) < len(p.Content) {
-		p.Content, cut = short, true
-	}
 	p.Truncated = p.Truncated || cut
 	return p
+}
+
+// pageHead is room for the members besides content.
+const pageHead = 1000
+
+// tokenBytes is about how many bytes of text a model counts as one token.
+const tokenBytes = 4
+
+// limited is the page with its content cut at about a number of tokens; 0: it is not.
+func (p page) limited(tokens int64) page {
+	if tokens <= 0 || tokens >= int64(len(p.Content)) { // what is less than a byte for each fits in any case
+		return p
+	}
+	if most := int(tokens) * tokenBytes; most < len(p.Content) {
+		p.Content, p.Truncated = strings.ToValidUTF8(p.Content[:most], ""), true
+	}
+	return p
+}
+
+// object is the page as a result. What is too long for one, because of its length or of what JSON adds to
+// it, is cut.
+func (p page) object() core.ToolOutput {
+	for {
+		out := object(p)
+		n, content := utf8.RuneCountInString(out.Content[0].Text), utf8.RuneCountInString(p.Content)
+		if n <= inline || content == 0 {
+			return out
+		}
+		p.Content, p.Truncated = clip(p.Content, max(0, content*inline/n-len("true"))), true
+	}
 }
 
 // mediaType is the type of a body in lower case without parameters, guessed where the server named none.

@@ -129,14 +129,15 @@ func TestFetchedContent(t *testing.T) {
 func TestFetchedContentIsCut(t *testing.T) {
 	t.Parallel()
 	srv, r := web(t, map[string]func(http.ResponseWriter){
-		"/exact": sends("text/plain", strings.Repeat("é", 100_000)),
+		"/fits":  sends("text/plain", strings.Repeat("é", 99_700)),
 		"/over":  sends("text/plain", strings.Repeat("é", 100_001)),
+		"/lines": sends("text/plain", strings.Repeat("\n", 90_000)), // twice as long in JSON
 		"/html":  sends("text/html", "<p>"+strings.Repeat("é ", 70_000)),
 		"/cap":   sends("application/zip", strings.Repeat("x", 1<<20+1)),
 	})
-	for path, cut := range map[string]bool{"/exact": false, "/over": true, "/html": true, "/cap": true} {
-		got, _ := fetch(t, r, srv.URL+path)
-		if n := len([]rune(got.Content)); got.Truncated != cut || n > 100_000 || n < 99_900 && path != "/cap" || strings.Contains(got.Content, "\uFFFD") {
+	for path, cut := range map[string]bool{"/fits": false, "/over": true, "/lines": true, "/html": true, "/cap": true} {
+		got, a := fetch(t, r, srv.URL+path)
+		if n := len([]rune(a.text)); got.Truncated != cut || n > core.MaxToolText || n < 99_000 && path != "/cap" || strings.Contains(got.Content, "\uFFFD") {
 			t.Errorf("%s: truncated %v, %d characters", path, got.Truncated, n)
 		}
 	}

@@ -52,7 +52,15 @@ func (v *run) ask(ctx context.Context) (settled bool, err error) {
 		}
 		fault := modelFault(err)
 		v.log.Warn("model call failed", "attempt", attempt, "type", fault.Type, "status", fault.Status, "err", err)
+		if fault.TooLong && v.squeezes() {
+			return false, v.write(ctx, func(core.Store) ([]core.Draft, error) {
+				return []core.Draft{v.spanEnd(true, "", core.Usage{})}, nil
+			})
+		}
 		if !fault.Retryable || attempt >= v.opts.MaxAttempts {
+			if v.touched.Load() {
+				v.tidy(ctx)
+			}
 			return true, v.write(ctx, func(tx core.Store) ([]core.Draft, error) {
 				d, err := v.giveUp(ctx, tx, sessionError(fault, "exhausted"), core.StopRetriesExhausted)
 				return append([]core.Draft{v.spanEnd(true, "", core.Usage{})}, d...), err
@@ -89,11 +97,11 @@ func sessionError(fault *core.ModelError, retry string) core.SessionError {
 // the wait.
 func (v *run) backOff(ctx context.Context, fault *core.ModelError, attempt int) (interrupted bool, err error) {
 	err = v.write(ctx, func(tx core.Store) ([]core.Draft, error) {
-		return []core.Draft{
+		d, err := v.pause(ctx, tx)
+		return append([]core.Draft{
 			v.spanEnd(true, "", core.Usage{}),
 			v.draft(core.EventSessionError, sessionError(fault, "retrying")),
-			v.draft(core.EventStatusRescheduling, nil),
-		}, tx.SetSessionState(ctx, v.stamped(core.StatusRescheduling, nil))
+		}, d...), err
 	})
 	if err != nil {
 		return false, err
@@ -105,11 +113,11 @@ func (v *run) backOff(ctx context.Context, fault *core.ModelError, attempt int) 
 		return false, ctx.Err()
 	}
 	err = v.write(ctx, func(tx core.Store) ([]core.Draft, error) {
-		drafts := []core.Draft{v.draft(core.EventStatusRunning, nil)}
+		drafts, err := v.goOn(ctx, tx, v.t.turn)
 		if rested {
-			drafts = append(drafts, v.draft(core.EventModelRequestStart, core.ModelRequestStart{Model: v.sess.Snapshot.Model.ID}))
+			drafts = append(drafts, v.draft(core.EventModelRequestStart, core.ModelRequestStart{Model: v.spec.Model.ID}))
 		}
-		return drafts, tx.SetSessionState(ctx, v.stamped(core.StatusRunning, nil))
+		return drafts, err
 	})
 	return !rested, err
 }
@@ -124,18 +132,21 @@ func (v *run) delay(fault *core.ModelError, attempt int) time.Duration {
 
 // call streams one answer. Deltas go to the watchers as they come.
 func (v *run) call(ctx context.Context) (answer, error) {
-	model, err := v.models.Model(v.sess.Snapshot.Model.ID)
-	if err != nil {
-		return answer{}, err
-	}
-	provider, err := v.models.Provider(model)
+	model, provider, err := v.served(v.spec.Model)
 	if err != nil {
 		return answer{}, err
 	}
 	ctx, stop := v.alarm.interruptible(ctx)
 	defer stop()
 	c := collector{run: v}
-	for chunk, err := range provider.Stream(ctx, v.request(model)) {
+	req, err := v.withFiles(ctx, v.request(model))
+	if cause := context.Cause(ctx); cause != nil {
+		return answer{}, cause
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	for chunk, err := range provider.Stream(ctx, req) {
 		if cause := context.Cause(ctx); cause != nil {
 			return answer{}, cause // a provider reports a cancelled call in its own words
 		}
@@ -150,11 +161,18 @@ func (v *run) call(ctx context.Context) (answer, error) {
 	if c.stop == "" {
 		return answer{}, &core.ModelError{Type: core.ModelCut, Message: "the model's answer ended too early", Retryable: true}
 	}
+	c.usage = priced(model, c.usage)
 	return c.answer, nil
 }
 
 func (v *run) request(model core.Model) core.ModelRequest {
-	choice := v.sess.Snapshot.Model
+	req := v.demand(model, v.spec.Model, v.prompt(), v.t.messages)
+	req.Tools = v.tools.specs
+	return req
+}
+
+// demand is a request for a model as an agent chose it, without tools.
+func (v *run) demand(model core.Model, choice core.ModelChoice, system string, messages []core.ModelMessage) core.ModelRequest {
 	effort := choice.Effort
 	if effort == "" {
 		effort = model.DefaultEffort
@@ -164,7 +182,7 @@ func (v *run) request(model core.Model) core.ModelRequest {
 		limit = v.opts.OutputTokens
 	}
 	return core.ModelRequest{
-		Model: model.Target, Effort: effort, System: v.prompt(), Messages: v.t.messages, Tools: v.tools.specs,
+		Model: model.Target, Effort: effort, Fast: choice.Speed == speedFast, Geo: choice.InferenceGeo, System: system, Messages: messages,
 		MaxTokens: limit,
 	}
 }
@@ -229,27 +247,51 @@ func (c *collector) publish(p *part, block int, text string) {
 	p.deltas++
 }
 
-// record appends a complete answer. If it asks for no tool and nothing waits in the queue, the turn is
-// settled in the same transaction.
+// record appends a complete answer. If it asks for no tool, nothing waits in the queue and no tool has left
+// anything in the workspace, the turn is settled in the same transaction.
 func (v *run) record(ctx context.Context, ans answer) (settled bool, err error) {
 	drafts := v.answerDrafts(ans)
 	before := v.sess.Usage
 	ans.usage.ModelCalls = 1
+	v.said = ans.said()
+	defer func() { v.said = nil }()
 	err = v.write(ctx, func(tx core.Store) ([]core.Draft, error) {
-		v.sess.Usage = before.Add(ans.usage)
+		if v.team {
+			v.book.Spend(v.lease.Thread, ans.usage)
+		} else {
+			v.sess.Usage = before.Add(ans.usage)
+		}
 		if ans.calls == 0 {
 			queued, err := tx.QueuedEvents(ctx, v.lease.Project, v.lease.Session, v.lease.Thread)
 			if err != nil {
 				return nil, err
 			}
-			if settled = len(queued) == 0; settled {
+			if settled = !asksWork(queued) && v.goalOpen() == nil && !v.touched.Load(); settled {
 				idle, err := v.settle(ctx, tx, core.StopReason{Type: core.StopEndTurn})
 				return append(drafts[:len(drafts):len(drafts)], idle...), err
 			}
 		}
+		if v.team {
+			return drafts, nil
+		}
 		return drafts, tx.SetSessionState(ctx, v.stamped(core.StatusRunning, nil))
 	})
 	return settled && err == nil, err
+}
+
+// said is the last message of the answer; nil if there is none.
+func (a answer) said() []core.Block {
+	for _, p := range slices.Backward(a.parts) {
+		if blocks := spoken(p.blocks); p.typ == core.EventAgentMessage && len(blocks) > 0 {
+			return blocks
+		}
+	}
+	return nil
+}
+
+// spoken leaves out empty blocks: vendors begin blocks that stay empty, and refuse them when they come back.
+func spoken(blocks []core.Block) []core.Block {
+	return slices.DeleteFunc(slices.Clone(blocks), func(b core.Block) bool { return b.Text == "" })
 }
 
 func (v *run) answerDrafts(ans answer) []core.Draft {
@@ -260,13 +302,15 @@ func (v *run) answerDrafts(ans answer) []core.Draft {
 		case core.EventAgentThinking:
 			d = v.draft(p.typ, p.thought)
 		case core.EventAgentMessage:
-			blocks := slices.DeleteFunc(p.blocks, func(b core.Block) bool { return b.Text == "" })
+			blocks := spoken(p.blocks)
 			if len(blocks) == 0 {
-				continue // vendors begin blocks that stay empty, and refuse them when they come back
+				continue
 			}
 			d = v.draft(p.typ, core.Message{Content: blocks})
 		default:
-			d = v.draft(p.typ, v.toolUse(p.call))
+			u := v.toolUse(p.call)
+			d = v.draft(p.typ, u)
+			d.Shared = v.shared(u)
 		}
 		d.ID = p.event
 		drafts = append(drafts, d)

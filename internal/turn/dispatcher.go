@@ -36,7 +36,9 @@ type job struct {
 
 // NewDispatcher returns a dispatcher that does nothing before Run.
 func NewDispatcher(runner *Runner) *Dispatcher {
-	return &Dispatcher{runner: runner, slots: make(chan struct{}, runner.opts.MaxRunning), active: map[core.ThreadID]*job{}}
+	d := &Dispatcher{runner: runner, slots: make(chan struct{}, runner.opts.MaxRunning), active: map[core.ThreadID]*job{}}
+	runner.start = d.Start
+	return d
 }
 
 // Node is the name under which this node takes leases.
@@ -65,12 +67,12 @@ func (d *Dispatcher) Running() int {
 	return len(d.active)
 }
 
-// Interrupt makes this node's run of the session, if there is one, look at once at the interrupt with
+// Interrupt makes this node's run of the thread, if there is one, look at once at the interrupt with
 // this Seq. A run on another node sees it before its next step.
-func (d *Dispatcher) Interrupt(id core.SessionID, seq int64) {
+func (d *Dispatcher) Interrupt(id core.ThreadID, seq int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if j := d.active[core.PrimaryThread(id)]; j != nil {
+	if j := d.active[id]; j != nil {
 		j.alarm.ring(seq)
 	}
 }

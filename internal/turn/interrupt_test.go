@@ -103,7 +103,7 @@ func TestLateBellDoesNotStopTheNextModelCall(t *testing.T) {
 	<-h.fake.Waiting()
 	for _, e := range h.log(t) {
 		if e.Type == core.EventUserInterrupt {
-			n.Interrupt(h.sess.ID, e.Seq)
+			n.Interrupt(core.PrimaryThread(h.sess.ID), e.Seq)
 		}
 	}
 	close(release)

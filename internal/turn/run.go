@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/reeve-ai/reeve/internal/core"
+	"github.com/reeve-ai/reeve/internal/thread"
 )
 
 // run is one runner's work on one thread: from its lease to the settled turn.
@@ -21,14 +22,24 @@ type run struct {
 	log   *slog.Logger
 	alarm *alarm
 
-	sess  core.Session // as stored; Status and Usage are kept up by this run, after the commit
+	sess  core.Session   // as stored; Status and Usage are kept up by this run, after the commit
+	spec  core.AgentSpec // of the thread's agent
 	tools toolbox
-	self  bool   // self-hosted environment
-	waits bool   // the last decision was to wait for a worker
-	net   bool   // the environment lets the sandbox use the network
-	brief string // what the workspace adds to the system prompt
 
-	touched atomic.Bool // a tool of this run used the sandbox
+	// Only of a coordinator's session (state.go), and but for team under mu.
+	team   bool
+	thread core.Thread  // this run's, as last committed
+	book   *thread.Book // of the transaction that is under way
+	leases []core.Lease // that it took
+	said   []core.Block // the last words of the answer that it stores
+	self   bool         // self-hosted environment
+	waits  bool         // the last decision was to wait for a worker
+	env    core.EnvironmentConfig
+	brief  string // what the workspace adds to the system prompt
+
+	touched atomic.Bool          // a tool of this run used the sandbox
+	shown   map[string]shownFile // what blocks name, by id; nil: nothing was read yet
+	squeeze compactor
 
 	remotes []*remote   // the agent's MCP servers
 	reached core.TurnID // the turn in which they were reached; empty: none yet
@@ -47,6 +58,9 @@ const (
 	runTools                       // tool uses wait for this server
 	reachServers                   // what comes next may need the agent's MCP servers
 	tidy                           // the turn is over but for what its tools left in the workspace
+	gradeOutcome                   // the turn would be over: the outcome is to be graded; its span is open
+	compactFirst                   // the conversation is to be summed up before the model is asked
+	keepResults                    // results of clients are too long for the model
 )
 
 // Run drives the turns of one leased thread until none is owed. A nil error means that the turn is
@@ -85,6 +99,14 @@ func (r *Runner) Run(ctx context.Context, lease core.Lease, a *alarm) error {
 			}
 		case tidy:
 			v.tidy(ctx)
+		case gradeOutcome:
+			if err := v.grade(ctx); err != nil {
+				return err
+			}
+		case compactFirst, keepResults:
+			if err := v.makeRoom(ctx, next); err != nil {
+				return err
+			}
 		case reachServers:
 			if err := v.reach(ctx); err != nil {
 				return err
@@ -104,16 +126,25 @@ func (v *run) load(ctx context.Context) error {
 	if v.sess.Snapshot == nil {
 		return brokenError{fmt.Errorf("session %s has no agent", v.sess.ID)}
 	}
+	v.spec = *v.sess.Snapshot
+	if v.team = v.sess.Coordinates(); v.team {
+		if err := v.loadThread(ctx); err != nil {
+			return err
+		}
+	}
 	env, err := v.store.Environment(ctx, v.lease.Project, v.sess.Environment)
 	if err != nil && core.KindOf(err) != core.NotFound {
 		return fmt.Errorf("load environment of session %s: %w", v.sess.ID, err)
 	}
 	v.self = env.Config.SelfHosted
-	v.net = err == nil && !env.Config.SelfHosted && !env.Config.Networking.Limited // no recipe: no network
-	v.remotes = remotesOf(*v.sess.Snapshot)
+	v.sess.Elsewhere = v.self
+	if v.env = env.Config; err != nil {
+		v.env.Networking.Limited = true // no recipe: no network
+	}
+	v.remotes = remotesOf(v.spec)
 	v.equip()
 	if v.opts.Workspaces != nil {
-		if v.brief, err = v.opts.Workspaces.Brief(ctx, v.sess); err != nil {
+		if v.brief, err = v.opts.Workspaces.Brief(ctx, v.described()); err != nil {
 			return fmt.Errorf("describe the workspace of session %s: %w", v.sess.ID, err)
 		}
 	}
@@ -132,7 +163,15 @@ func (v *run) load(ctx context.Context) error {
 }
 
 // equip works out what the agent may call now.
-func (v *run) equip() { v.tools = newToolbox(*v.sess.Snapshot, v.registry, v.self, v.remotes) }
+func (v *run) equip() {
+	v.tools = newToolbox(v.spec, v.registry, v.self, v.remotes)
+	switch {
+	case v.team && v.thread.Parent == "":
+		v.tools.addTeam(v.sess)
+	case v.team:
+		v.tools.prompts = append(v.tools.prompts, memberPrompt)
+	}
+}
 
 // draft makes an event of this turn.
 func (v *run) draft(t core.EventType, payload any) core.Draft {
@@ -155,10 +194,13 @@ func (v *run) write(ctx context.Context, decide func(tx core.Store) ([]core.Draf
 	var events []core.Event
 	err := v.store.Tx(ctx, func(tx core.Store) error {
 		events = nil
-		if err := tx.HoldLease(ctx, v.lease); err != nil {
+		if err := v.begin(ctx, tx); err != nil {
 			return err
 		}
 		drafts, err := decide(tx)
+		if err == nil {
+			drafts, err = v.end(ctx, drafts)
+		}
 		if err != nil || len(drafts) == 0 {
 			return err
 		}
@@ -168,7 +210,11 @@ func (v *run) write(ctx context.Context, decide func(tx core.Store) ([]core.Draf
 	if err != nil {
 		return err
 	}
+	v.committed()
 	for _, e := range events {
+		if e.Thread != v.lease.Thread {
+			continue
+		}
 		if err := v.t.apply(e); err != nil {
 			return err
 		}
@@ -213,7 +259,9 @@ func (v *run) next(ctx context.Context) (action, error) {
 	case again:
 		v.sess, err = v.store.Session(ctx, v.lease.Project, v.lease.Session)
 	case askModel:
-		v.sess.Status = core.StatusRunning
+		if !v.team {
+			v.sess.Status = core.StatusRunning
+		}
 	}
 	return act, err
 }
@@ -224,6 +272,9 @@ func (v *run) decide(ctx context.Context, tx core.Store, queue []core.Event) (ac
 	v.waits = false
 	q := sortQueue(queue, v.t.begun)
 	if len(q.interrupts) > 0 {
+		if v.touched.Load() {
+			return tidy, nil, nil
+		}
 		return v.interrupted(ctx, tx, q)
 	}
 	if len(q.confirmations) > 0 {
@@ -244,15 +295,26 @@ func (v *run) decide(ctx context.Context, tx core.Store, queue []core.Event) (ac
 		d, err := v.settle(ctx, tx, core.StopReason{Type: core.StopRequiresAction, Events: theirs})
 		return done, d, err
 	}
-	if len(q.messages) == 0 && !v.t.owesAnswer() {
+	if !v.t.owesAnswer() && (!q.asks || v.t.goal.grading != "") {
 		if v.touched.Load() {
 			return tidy, nil, nil
 		}
-		d, err := v.settle(ctx, tx, core.StopReason{Type: core.StopEndTurn})
-		return done, d, err
+		if act, d, err := v.gradeNext(ctx, tx); act != 0 || err != nil {
+			return act, d, err
+		}
+		if !q.asks {
+			d, err := v.settle(ctx, tx, core.StopReason{Type: core.StopEndTurn})
+			return done, d, err
+		}
+	}
+	if act, d, err := v.budgetStop(ctx, tx); act != 0 || err != nil {
+		return act, d, err
 	}
 	if v.owesReach() {
 		return reachServers, nil, nil
+	}
+	if next := v.owesRoom(q.messages); next != 0 {
+		return next, nil, nil
 	}
 	var drafts []core.Draft
 	if len(q.messages) > 0 {
@@ -260,21 +322,28 @@ func (v *run) decide(ctx context.Context, tx core.Store, queue []core.Event) (ac
 		if drafts, err = v.takeUp(ctx, tx, q.messages); err != nil {
 			return 0, nil, err
 		}
+		if err := v.beginOutcome(ctx, tx, queue); err != nil {
+			return 0, nil, err
+		}
 	}
 	if v.t.steps >= v.opts.MaxSteps {
+		if v.touched.Load() && len(drafts) == 0 {
+			return tidy, nil, nil
+		}
 		d, err := v.giveUp(ctx, tx, core.SessionError{
 			Type: core.ModelUnknown, Retry: "exhausted",
 			Message: fmt.Sprintf("the turn was stopped after %d steps", v.opts.MaxSteps),
 		}, core.StopMaxSteps)
 		return done, append(drafts, d...), err
 	}
-	if v.sess.Status != core.StatusRunning { // an earlier run died while it waited to try again
-		if err := tx.SetSessionState(ctx, v.stamped(core.StatusRunning, nil)); err != nil {
+	if v.status() != core.StatusRunning { // an earlier run died while it waited to try again
+		d, err := v.goOn(ctx, tx, v.t.turn)
+		if err != nil {
 			return 0, nil, err
 		}
-		drafts = append(drafts, v.draft(core.EventStatusRunning, nil))
+		drafts = append(drafts, d...)
 	}
-	return askModel, append(drafts, v.draft(core.EventModelRequestStart, core.ModelRequestStart{Model: v.sess.Snapshot.Model.ID})), nil
+	return askModel, append(drafts, v.draft(core.EventModelRequestStart, core.ModelRequestStart{Model: v.spec.Model.ID})), nil
 }
 
 // hearResults takes in what clients and workers answered while the turn ran: they see a tool use when it is
@@ -305,6 +374,7 @@ func (v *run) hearResults(ctx context.Context, tx core.Store) error {
 type queue struct {
 	messages, confirmations, interrupts []core.EventID
 	stopped                             []core.EventID // messages that an interrupt keeps from being answered
+	asks                                bool           // messages has one that the agent has to do something about
 }
 
 // sortQueue sorts the input of a turn that began at a Seq. The messages that it began with are part of
@@ -324,6 +394,7 @@ func sortQueue(events []core.Event, begun int64) queue {
 				q.stopped = append(q.stopped, e.ID)
 			} else {
 				q.messages = append(q.messages, e.ID)
+				q.asks = q.asks || e.Type != core.EventSystemMessage
 			}
 		}
 	}
@@ -378,7 +449,11 @@ func (v *run) interrupted(ctx context.Context, tx core.Store, q queue) (action, 
 		if u.maybeRan {
 			text = "The user interrupted. Whether this ran, and how far, is unknown."
 		}
-		drafts = append(drafts, v.result(u, core.ToolOutput{Content: core.Text(text), IsError: true}, 0))
+		d, err := v.dropConsultation(ctx, tx, u)
+		if err != nil {
+			return 0, nil, err
+		}
+		drafts = append(append(drafts, d...), v.result(u, core.ToolOutput{Content: core.Text(text), IsError: true}, 0))
 	}
 	if len(q.stopped) > 0 {
 		d, err := v.takeUp(ctx, tx, q.stopped)
@@ -387,21 +462,24 @@ func (v *run) interrupted(ctx context.Context, tx core.Store, q queue) (action, 
 		}
 		drafts = append(drafts, d...)
 	}
-	if len(q.messages) == 0 {
+	ended, err := v.stopOutcome(ctx, tx, core.OutcomeInterrupted, "A client interrupted the work.", q.messages)
+	if err != nil {
+		return 0, nil, err
+	}
+	drafts = append(drafts, ended...)
+	if !q.asks {
 		d, err := v.settle(ctx, tx, core.StopReason{Type: core.StopInterrupted})
 		return done, append(drafts, d...), err
 	}
-	drafts = append(drafts, v.idleDrafts(core.StopReason{Type: core.StopInterrupted})...)
-	sess := v.stamped(core.StatusRunning, nil)
-	sess.Usage.ActiveMS += v.activeMS()
-	if err := tx.SetSessionState(ctx, sess); err != nil {
-		return 0, nil, err
-	}
-	return again, append(drafts, core.NewDraft(v.lease.Thread, core.NewID[core.TurnID](), core.EventStatusRunning, nil)), nil
+	d, err := v.startOver(ctx, tx, core.StopReason{Type: core.StopInterrupted})
+	return again, append(drafts, d...), err
 }
 
 // settle ends the turn: the session is idle, the lease is given up.
 func (v *run) settle(ctx context.Context, tx core.Store, stop core.StopReason) ([]core.Draft, error) {
+	if v.team {
+		return v.rest(ctx, tx, stop)
+	}
 	sess := v.stamped(core.StatusIdle, &stop)
 	sess.Usage.ActiveMS += v.activeMS()
 	if err := tx.SetSessionState(ctx, sess); err != nil {
@@ -415,7 +493,7 @@ func (v *run) idleDrafts(stop core.StopReason) []core.Draft {
 	total := v.sess.Usage
 	total.ActiveMS += v.activeMS()
 	return []core.Draft{
-		v.draft(core.EventSessionUsage, core.UsageSnapshot{Usage: total}),
+		v.draft(core.EventSessionUsage, core.UsageSnapshot{Usage: total, Budget: v.sess.Budget}),
 		v.draft(core.EventStatusIdle, stop),
 	}
 }
@@ -451,6 +529,11 @@ func (v *run) giveUp(ctx context.Context, tx core.Store, e core.SessionError, st
 		}
 	}
 	drafts = append(drafts, v.draft(core.EventSessionError, e))
+	ended, err := v.stopOutcome(ctx, tx, core.OutcomeFailed, "The turn failed: "+e.Message, nil)
+	if err != nil {
+		return nil, err
+	}
+	drafts = append(drafts, ended...)
 	idle, err := v.settle(ctx, tx, core.StopReason{Type: stop})
 	return append(drafts, idle...), err
 }
@@ -458,24 +541,41 @@ func (v *run) giveUp(ctx context.Context, tx core.Store, e core.SessionError, st
 // abandon settles a turn that cannot be run at all, because its log or our code is broken.
 func (r *Runner) abandon(ctx context.Context, lease core.Lease) error {
 	v := &run{Runner: r, lease: lease, log: r.log, t: newTranscript()}
-	return r.store.Tx(ctx, func(tx core.Store) error {
-		if err := tx.HoldLease(ctx, lease); err != nil {
+	var err error
+	if v.sess, err = r.store.Session(ctx, lease.Project, lease.Session); err != nil {
+		return err
+	}
+	if v.team = v.sess.Coordinates(); v.team {
+		if err := v.loadThread(ctx); err != nil {
 			return err
 		}
-		var err error
-		if v.sess, err = tx.Session(ctx, lease.Project, lease.Session); err != nil {
+	}
+	err = r.store.Tx(ctx, func(tx core.Store) error {
+		if err := v.begin(ctx, tx); err != nil {
 			return err
+		}
+		if !v.team {
+			if v.sess, err = tx.Session(ctx, lease.Project, lease.Session); err != nil {
+				return err
+			}
 		}
 		drafts, err := v.giveUp(ctx, tx, core.SessionError{
 			Type: core.ModelUnknown, Retry: "exhausted",
 			Message: "the turn failed inside the server; its log holds the cause",
 		}, core.StopRetriesExhausted)
+		if err == nil {
+			drafts, err = v.end(ctx, drafts)
+		}
 		if err != nil {
 			return err
 		}
 		_, err = tx.Append(ctx, lease.Project, lease.Session, r.now(), drafts...)
 		return err
 	})
+	if err == nil {
+		v.committed()
+	}
+	return err
 }
 
 // tidy takes what the tools left in the workspace, before clients see that the turn is over. That it fails is
@@ -489,7 +589,7 @@ func (v *run) tidy(ctx context.Context) {
 
 // prompt is the system prompt: what the capabilities say, the agent's own, what its workspace holds.
 func (v *run) prompt() string {
-	parts := append(append([]string{}, v.tools.prompts...), v.sess.Snapshot.System, v.brief)
+	parts := append(append([]string{}, v.tools.prompts...), v.spec.System, v.brief)
 	return strings.TrimSpace(strings.Join(parts, "\n\n"))
 }
 

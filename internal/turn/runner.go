@@ -22,11 +22,15 @@ type Options struct {
 	BackoffBase      time.Duration // 500 ms before the second try, doubling
 	BackoffMax       time.Duration // 30 s, also for what a vendor asks for
 	OutputTokens     int64         // 8,192: the limit of an answer where the catalogue names none
-	SandboxNetwork   bool          // whether an environment with an open network gets it
 	SandboxLimits    core.SandboxLimits
-	MCP              core.MCP // nil: agents' MCP servers are not reached
+	Heartbeat        time.Duration // 15 s: how often the log says that an evaluation goes on
+	MCP              core.MCP      // nil: agents' MCP servers are not reached
 	// Workspaces lays out what a session's sandbox sees. It may be nil where no tool uses a sandbox.
 	Workspaces core.Workspaces
+	// Environments is what recipes give to sandboxes; nil: nothing, not even a network.
+	Environments core.Environments
+	// Files are what content blocks may name; nil: models are told that they are gone.
+	Files core.FileSource
 	// WorkReady is called behind a commit that queued a work item for an environment; nil: nobody listens.
 	WorkReady func(core.EnvironmentID)
 }
@@ -47,6 +51,7 @@ func (o Options) withDefaults() Options {
 	set(&o.SoftStop, 10*time.Second)
 	set(&o.BackoffBase, 500*time.Millisecond)
 	set(&o.BackoffMax, 30*time.Second)
+	set(&o.Heartbeat, 15*time.Second)
 	count(&o.MaxRunning, 512)
 	count(&o.MaxWaiting, 10_000)
 	count(&o.MaxSteps, 200)
@@ -73,7 +78,8 @@ type Runner struct {
 	now       func() time.Time
 	log       *slog.Logger
 	opts      Options
-	recent    memory // made by Dispatcher.Run, which also closes it
+	start     func(core.Lease) // takes over the lease of a turn that a run owes another thread; set by NewDispatcher
+	recent    memory           // made by Dispatcher.Run, which also closes it
 }
 
 // NewRunner returns a runner. now is the clock, in UTC.

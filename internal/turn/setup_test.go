@@ -40,6 +40,8 @@ type house struct {
 const catalogue = `
 models:
   - {name: scripted, provider: fake, target: scripted, max_output_tokens: 1000}
+  - {name: small, provider: fake, target: small, max_input_tokens: 1000, max_output_tokens: 1000}
+  - {name: priced, provider: fake, target: priced, max_output_tokens: 1000, prices: {input: 1000, output: 2000}}
 default: scripted
 `
 

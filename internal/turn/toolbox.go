@@ -1,6 +1,8 @@
 package turn
 
 import (
+	"encoding/json"
+
 	"github.com/reeve-ai/reeve/internal/core"
 )
 
@@ -19,6 +21,11 @@ type entry struct {
 	tool   core.Tool // nil for custom tools
 	policy core.Policy
 	client bool // the client or a worker runs it, not this server
+
+	settings json.RawMessage // of the tool itself, as the agent's definition has them; nil: none
+
+	team    teamTool // of a coordinator: it works on the session's own threads; tool is nil
+	advisor bool     // of a coordinator: it asks the advisor; tool is nil
 }
 
 // newToolbox works out an agent's tools: its toolsets in order, then those of its capabilities. Where
@@ -63,7 +70,8 @@ func (b *toolbox) addToolset(set core.Toolset, tools core.Tools, selfHosted bool
 		enabled, policy := set.Setting(name)
 		t, ok := tools.Builtin(name)
 		if enabled && ok {
-			b.add(t.Spec(), entry{kind: core.ToolsetBuiltin, tool: t, policy: policy, client: selfHosted && core.InSandbox(name)})
+			spec, settings := settled(t.Spec(), set)
+			b.add(spec, entry{kind: core.ToolsetBuiltin, tool: t, policy: policy, client: selfHosted && core.InSandbox(name), settings: settings})
 		}
 	}
 }

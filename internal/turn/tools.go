@@ -18,6 +18,10 @@ func (v *run) runTools(ctx context.Context) error {
 	v.mu.Lock()
 	ours, _ := v.openUses()
 	v.mu.Unlock()
+	ours, err := v.runTeamTools(ctx, ours)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(v.opts.MaxParallelTools)
 	wakeable, stop := v.alarm.interruptible(ctx)
@@ -29,15 +33,16 @@ func (v *run) runTools(ctx context.Context) error {
 					err = brokenError{fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
 				}
 			}()
+			if v.tools.entries[u.called()].advisor && u.InputError == "" {
+				return v.consult(ctx, wakeable, u)
+			}
 			began := v.now()
 			out, err := v.answer(ctx, wakeable, u)
 			if err != nil {
 				return err
 			}
 			took := v.now().Sub(began)
-			return v.write(ctx, func(core.Store) ([]core.Draft, error) {
-				return []core.Draft{v.result(u, out, took)}, nil
-			})
+			return v.writeResult(ctx, u, out, took)
 		})
 	}
 	return group.Wait()
@@ -89,6 +94,7 @@ func (v *run) answer(ctx, wakeable context.Context, u *use) (core.ToolOutput, er
 		v.log.Error("tool failed", "tool", u.Name, "use", u.event, "err", err)
 		return refusal("The tool could not do its part: %s", shown(err)), nil
 	}
+	out.Content = v.fit(ctx, u.event, out.Content)
 	return out, nil
 }
 
@@ -112,6 +118,7 @@ func (v *run) invoke(ctx context.Context, tool core.Tool, u *use) (out core.Tool
 	}()
 	return tool.Run(ctx, core.ToolEnv{
 		Project: v.lease.Project, Session: v.lease.Session, Now: v.now(),
+		Settings: v.tools.entries[u.called()].settings, Keep: v.keeper(u.event),
 		Sandbox: v.sandbox,
 	}, u.Input)
 }
@@ -119,13 +126,12 @@ func (v *run) invoke(ctx context.Context, tool core.Tool, u *use) (out core.Tool
 // sandbox opens the session's workspace and the sandbox in it.
 func (v *run) sandbox(ctx context.Context) (core.Sandbox, error) {
 	v.touched.Store(true)
-	w, err := v.opts.Workspaces.Open(ctx, v.sess)
+	w, err := v.opts.Workspaces.Open(ctx, v.session())
 	if err != nil {
 		return nil, err
 	}
-	return v.sandboxes.Sandbox(ctx, core.SandboxSpec{
-		Session: v.lease.Session, Folder: w.Folder, Mounts: w.Mounts,
-		Network: v.net && v.opts.SandboxNetwork, Env: v.sess.EnvVars, Limits: v.opts.SandboxLimits,
+	return v.furnished(ctx, core.SandboxSpec{
+		Session: v.lease.Session, Folder: w.Folder, Mounts: w.Mounts, Env: v.sess.EnvVars, Limits: v.opts.SandboxLimits,
 	})
 }
 

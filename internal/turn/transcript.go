@@ -19,11 +19,14 @@ type transcript struct {
 	turn     core.TurnID                 // of the newest session.status_running
 	begun    int64                       // its Seq
 	started  time.Time                   // and its time
+	said     []core.Block                // the agent's last message in that turn
 	steps    int                         // answers of the model in that turn
-	failed   map[string]bool             // MCP servers whose failure the client was told of in that turn, by name
+	failed   map[string]bool             // what the client was told of in that turn: MCP servers by name, others by faultKey
 	openSpan core.EventID                // a model request without its end; empty if none
 	openedAt time.Time
 	bytes    int // of the payloads that were applied
+	places
+	goal goal
 }
 
 // use is one tool call of the model.
@@ -50,7 +53,8 @@ var transcriptTypes = []core.EventType{
 	core.EventUserMessage, core.EventUserInterrupt, core.EventUserToolConfirmation, core.EventUserCustomToolResult,
 	core.EventUserToolResult, core.EventAgentMessage, core.EventAgentThinking, core.EventAgentToolUse,
 	core.EventAgentToolResult, core.EventStatusRunning, core.EventModelRequestStart, core.EventModelRequestEnd,
-	core.EventInputProcessed, core.EventSessionError,
+	core.EventUserDefineOutcome, core.EventSystemMessage, core.EventOutcomeStart, core.EventOutcomeEnd,
+	core.EventContextCompacted, core.EventResultKept, core.EventInputProcessed, core.EventSessionError, core.EventThreadRunning, core.EventMessageReceived,
 }
 
 const readPage = 1000
@@ -88,6 +92,7 @@ func (t *transcript) readOn(ctx context.Context, store core.Store, lease core.Le
 // hear takes in an answer that was accepted since the log was read. Its place among the results of one answer of
 // the model may differ from the log's: their order means nothing. Hearing it twice does no harm.
 func (t *transcript) hear(e core.Event) error {
+	t.at = e.Seq
 	if err := t.takeResult(e); err != nil {
 		return brokenError{err}
 	}
@@ -104,6 +109,7 @@ func (e brokenError) Unwrap() error { return e.err }
 
 // apply takes one more event in. Events come in the order of the log.
 func (t *transcript) apply(e core.Event) error {
+	t.at = e.Seq
 	if err := t.take(e); err != nil {
 		return brokenError{err}
 	}
@@ -114,8 +120,16 @@ func (t *transcript) apply(e core.Event) error {
 
 func (t *transcript) take(e core.Event) error {
 	switch e.Type {
-	case core.EventUserMessage, core.EventUserInterrupt, core.EventUserToolConfirmation:
+	case core.EventUserMessage, core.EventUserInterrupt, core.EventUserToolConfirmation, core.EventUserDefineOutcome, core.EventSystemMessage:
 		t.inputs[e.ID] = e
+	case core.EventOutcomeStart, core.EventOutcomeEnd:
+		return t.takeEvaluation(e)
+	case core.EventMessageReceived:
+		m, err := core.Payload[core.ThreadMessage](e)
+		if m.ToolUse == "" { // else the tool's result says it
+			t.inputs[e.ID] = e
+		}
+		return err
 	case core.EventInputProcessed:
 		return t.place(e)
 	case core.EventAgentThinking:
@@ -123,19 +137,24 @@ func (t *transcript) take(e core.Event) error {
 		t.add(core.RoleAssistant, core.ModelPart{Thinking: &th})
 		return err
 	case core.EventAgentMessage:
-		return t.addBlocks(core.RoleAssistant, e)
+		m, err := core.Payload[core.Message](e)
+		t.said = m.Content
+		t.addBlocks(core.RoleAssistant, m.Content)
+		return err
 	case core.EventAgentToolUse:
 		return t.takeUse(e)
 	case core.EventAgentToolResult, core.EventUserToolResult, core.EventUserCustomToolResult:
 		return t.takeResult(e)
-	case core.EventStatusRunning:
-		if e.Turn != t.turn { // the same turn also says it after each retry of the model
-			t.turn, t.begun, t.started, t.steps, t.failed = e.Turn, e.Seq, e.At, 0, map[string]bool{}
+	case core.EventStatusRunning, core.EventThreadRunning:
+		// The same turn also says it after each retry of the model. Without a turn it is not about this thread: a
+		// coordinator's session runs while any of its threads does.
+		if e.Turn != t.turn && e.Turn != "" {
+			t.turn, t.begun, t.started, t.steps, t.failed, t.said = e.Turn, e.Seq, e.At, 0, map[string]bool{}, nil
 		}
 	case core.EventSessionError:
 		fault, err := core.Payload[core.SessionError](e)
-		if fault.Server != "" && t.failed != nil {
-			t.failed[fault.Server] = true
+		if key := faultKey(fault); key != "" && t.failed != nil {
+			t.failed[key] = true
 		}
 		return err
 	case core.EventModelRequestStart:
@@ -143,10 +162,15 @@ func (t *transcript) take(e core.Event) error {
 	case core.EventModelRequestEnd:
 		end, err := core.Payload[core.ModelRequestEnd](e)
 		t.openSpan = ""
-		if !end.IsError {
+		if !end.IsError && end.Start != t.summing {
 			t.steps++
+			t.measure(end.Usage)
 		}
 		return err
+	case core.EventContextCompacted:
+		return t.summed(e)
+	case core.EventResultKept:
+		return t.keep(e)
 	}
 	return nil
 }
@@ -173,9 +197,24 @@ func (t *transcript) place(e core.Event) error {
 		delete(t.inputs, id)
 		switch in.Type {
 		case core.EventUserMessage:
-			if err := t.addBlocks(core.RoleUser, in); err != nil {
+			m, err := core.Payload[core.Message](in)
+			if err != nil {
 				return err
 			}
+			t.addBlocks(core.RoleUser, m.Content)
+		case core.EventUserDefineOutcome, core.EventSystemMessage:
+			if err := t.placeGoal(in); err != nil {
+				return err
+			}
+		case core.EventMessageReceived:
+			m, err := core.Payload[core.ThreadMessage](in)
+			if err != nil {
+				return err
+			}
+			if m.Name != "" { // from a member; a member knows who writes to it
+				t.addBlocks(core.RoleUser, core.Text(fmt.Sprintf("Message from the agent %s in thread %s%s:", m.Name, threadPrefix, m.Thread)))
+			}
+			t.addBlocks(core.RoleUser, m.Content)
 		case core.EventUserToolConfirmation:
 			c, err := core.Payload[core.ToolConfirmation](in)
 			if err != nil {
@@ -218,16 +257,16 @@ func (t *transcript) takeResult(e core.Event) error {
 			break
 		}
 	}
-	t.add(core.RoleUser, core.ModelPart{Result: &core.ModelResult{CallID: u.CallID, Name: u.called(), Content: res.Content, IsError: res.IsError}})
+	result := &core.ModelResult{CallID: u.CallID, Name: u.called(), Content: res.Content, IsError: res.IsError}
+	t.add(core.RoleUser, core.ModelPart{Result: result})
+	t.note(u.event, result)
 	return nil
 }
 
-func (t *transcript) addBlocks(role core.MessageRole, e core.Event) error {
-	m, err := core.Payload[core.Message](e)
-	for i := range m.Content {
-		t.add(role, core.ModelPart{Block: &m.Content[i]})
+func (t *transcript) addBlocks(role core.MessageRole, blocks []core.Block) {
+	for i := range blocks {
+		t.add(role, core.ModelPart{Block: &blocks[i]})
 	}
-	return err
 }
 
 // add appends a part, and begins a new message where the speaker changes.
@@ -237,6 +276,7 @@ func (t *transcript) add(role core.MessageRole, p core.ModelPart) {
 		return
 	}
 	t.messages = append(t.messages, core.ModelMessage{Role: role, Parts: []core.ModelPart{p}})
+	t.begin()
 }
 
 // owesAnswer reports whether the model has something to answer.

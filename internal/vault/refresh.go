@@ -144,6 +144,11 @@ func (s *Service) leased(ctx context.Context, ref reference, stale string, until
 			status = outcome.Response.Status
 		}
 		s.log.Warn("an access token was not refreshed", "project", ref.project, "vault", ref.vault, "secret", ref.id, "outcome", outcome.Status, "http_status", status)
+		if s.failed != nil {
+			if err := s.failed(ctx, ref.project, ref.vault, ref.id); err != nil {
+				s.log.Error("that a refresh failed was not told", "secret", ref.id, "err", err)
+			}
+		}
 		return refreshed{outcome, plain}, nil
 	}
 	now, err := s.keep(ctx, ref, plain, got)

@@ -25,12 +25,15 @@ type Service struct {
 	http    *http.Client
 	flights singleflight.Group // refreshes that run on this node now
 	running sync.WaitGroup     // the same, for Close
+	failed  func(context.Context, core.ProjectID, core.VaultID, core.SecretID) error
 }
 
 // Options are what an operator or a test may change. The zero value is right for production.
 type Options struct {
 	Log *slog.Logger     // nil: slog.Default()
 	Now func() time.Time // nil: the system clock
+	// RefreshFailed is told of each access token that a token endpoint gave no new one for; nil: nobody.
+	RefreshFailed func(context.Context, core.ProjectID, core.VaultID, core.SecretID) error
 }
 
 // New makes the service. The secret is the installation's own: at least 32 random bytes, the same on every
@@ -52,7 +55,7 @@ func New(store core.Store, secret []byte, way http.RoundTripper, o Options) *Ser
 		o.Now = time.Now
 	}
 	return &Service{
-		store: store, log: o.Log, now: o.Now, ring: ring,
+		store: store, log: o.Log, now: o.Now, ring: ring, failed: o.RefreshFailed,
 		http: &http.Client{Transport: way, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // a token is sent where it belongs, not where a server points
 		}},

@@ -29,6 +29,12 @@ type Part interface {
 	Settle(ctx context.Context, sess core.Session, folder string) error
 }
 
+// Noter is a Part that has more to tell, from what it keeps in its folder, which may not be there yet.
+type Noter interface {
+	// Notes is told behind the Brief; empty for nothing.
+	Notes(ctx context.Context, sess core.Session, folder string) (string, error)
+}
+
 // Service implements core.Workspaces on folders below a root.
 type Service struct {
 	root  string
@@ -126,6 +132,14 @@ func (s *Service) Brief(ctx context.Context, sess core.Session) (string, error) 
 		}
 		if text != "" {
 			said = append(said, text)
+		}
+		if n, ok := p.(Noter); ok {
+			if text, err = n.Notes(ctx, sess, s.folder(sess, p)); err != nil {
+				return "", fmt.Errorf("describe %s of session %s: %w", p.Name(), sess.ID, err)
+			}
+			if text != "" {
+				said = append(said, text)
+			}
 		}
 	}
 	return strings.Join(said, "\n\n"), nil

@@ -33,7 +33,9 @@ func (p part) Open(_ context.Context, _ core.Session, folder, _ string) ([]core.
 	return []core.Mount{{Host: folder, Path: "/mnt/" + p.name}}, p.fails
 }
 
-func (p part) Brief(context.Context, core.Session) (string, error) { return p.name + " is here", p.fails }
+func (p part) Brief(context.Context, core.Session) (string, error) {
+	return p.name + " is here", p.fails
+}
 
 func (p part) Settle(_ context.Context, _ core.Session, folder string) error {
 	p.enter()

@@ -359,9 +359,11 @@ func (fl *Flavour) skillsWire(skills []core.SkillBinding) []skillBindingWire {
 	})
 }
 
+// executionIdentity is as whom an agent runs. Clients that know the member want it always there, and no
+// agent has one that a customer named.
 func (fl *Flavour) executionIdentity() json.RawMessage {
 	if fl.executionMember {
-		return null
+		return json.RawMessage(`{"type":"service_account"}`)
 	}
 	return nil
 }

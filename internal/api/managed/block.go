@@ -104,7 +104,7 @@ func (o *object) source(allowed ...string) *core.Source {
 		case sourceURL:
 			src.URL = s.required("url")
 		case sourceFile:
-			src.File = s.required("file_id")
+			src.File = s.reference("file_id", "file")
 		}
 		return src
 	}
@@ -172,7 +172,7 @@ func sourceWire(s *core.Source) any {
 	case sourceURL:
 		m["url"] = s.URL
 	case sourceFile:
-		m["file_id"] = s.File
+		m["file_id"] = filePrefix + s.File
 	}
 	return m
 }

@@ -96,7 +96,7 @@ func (c *call) windowBy(ids bool, list string, asc bool, fallback, max int, loca
 		return w, err
 	}
 	if ids {
-		w.from, err = c.idCursor(locate)
+		w.from, err = c.idCursor(locate, c.oldCursors(list)...)
 	} else if text := c.query.Get("page"); text != "" {
 		var from cursor
 		from, err = parseCursor(text, list)
@@ -108,10 +108,19 @@ func (c *call) windowBy(ids bool, list string, asc bool, fallback, max int, loca
 	return w, err
 }
 
-// idCursor reads page, after_id and before_id, of which a request may have one (qoder.md section 2.6).
-func (c *call) idCursor(locate func(id string) (cursor, error)) (*cursor, error) {
+// oldCursors are the old spellings of cursors, which some lists take too (qoder.md section 2.6).
+func (c *call) oldCursors(list string) []string {
+	if c.fl == Qoder && (list == vaultList || list == skillList || list == fileList) {
+		return []string{"after", "before"}
+	}
+	return nil
+}
+
+// idCursor reads page, after_id, before_id and the old spellings, of which a request may have one (qoder.md
+// section 2.6).
+func (c *call) idCursor(locate func(id string) (cursor, error), old ...string) (*cursor, error) {
 	name := ""
-	for _, n := range []string{"page", "after_id", "before_id"} {
+	for _, n := range append([]string{"page", "after_id", "before_id"}, old...) {
 		if !c.query.Has(n) || c.query.Get(n) == "" {
 			continue
 		}
@@ -127,7 +136,7 @@ func (c *call) idCursor(locate func(id string) (cursor, error)) (*cursor, error)
 	if core.KindOf(err) == core.NotFound {
 		return nil, core.InvalidField(name, "is not a cursor of this list")
 	}
-	from.back = name == "before_id"
+	from.back = strings.HasPrefix(name, "before")
 	return &from, err
 }
 
@@ -240,5 +249,6 @@ const (
 	environmentList = "env"
 	sessionList     = "sesn"
 	eventList       = "sevt"
+	threadList      = "sthr"
 	modelList       = "model"
 )

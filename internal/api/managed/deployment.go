@@ -45,6 +45,10 @@ type deploymentPatch struct {
 	envText            string
 	eventsGiven        bool
 	vaultsGiven        bool
+	resources          []core.Resource
+	resourcesGiven     bool
+	budget             *core.Budget // nil: none
+	budgetGiven        bool
 	environmentDefined bool // envVars and envText were given
 }
 
@@ -71,7 +75,10 @@ func (o *object) deploymentPatch(fl *Flavour) deploymentPatch {
 		p.environmentDefined = true
 		p.envVars, p.envText = o.variables("environment_variables"), o.text("environment_variables")
 	}
-	o.refuse("resources", "budget")
+	if o.raw("resources") != nil {
+		p.resourcesGiven, p.resources = true, o.resources("resources")
+	}
+	p.budget, p.budgetGiven = o.budget("budget")
 	return p
 }
 
@@ -90,10 +97,15 @@ func (o *object) deploymentAgent(fl *Flavour) (*core.AgentID, int) {
 
 // initialEvent keeps what a session may begin with. The session service refuses the others, by their type.
 func initialEvent(in session.Input) core.InitialEvent {
-	if in.Message == nil {
-		return core.InitialEvent{}
+	switch {
+	case in.Message != nil:
+		return core.InitialEvent{Type: core.EventUserMessage, Message: in.Message}
+	case in.System != nil:
+		return core.InitialEvent{Type: core.EventSystemMessage, Message: in.System}
+	case in.Outcome != nil:
+		return core.InitialEvent{Type: core.EventUserDefineOutcome, Outcome: in.Outcome}
 	}
-	return core.InitialEvent{Type: core.EventUserMessage, Message: in.Message}
+	return core.InitialEvent{}
 }
 
 // schedule reads a schedule; nil: none.
@@ -134,6 +146,12 @@ func (p deploymentPatch) apply(d *core.Deployment) error {
 	}
 	if p.scheduleGiven {
 		d.Schedule = p.schedule
+	}
+	if p.budgetGiven {
+		d.Budget = p.budget
+	}
+	if p.resourcesGiven {
+		d.Resources = p.resources
 	}
 	if p.environmentDefined {
 		d.EnvVars, d.EnvText = p.envVars, p.envText

@@ -29,7 +29,7 @@ type deploymentWire struct {
 	Status               string            `json:"status"`
 	PausedReason         any               `json:"paused_reason"`
 	Metadata             map[string]string `json:"metadata"`
-	Budget               json.RawMessage   `json:"budget,omitempty"` // Claude only
+	Budget               json.RawMessage   `json:"budget,omitempty"` // Qoder: only if there is one
 	ArchivedAt           any               `json:"archived_at"`
 	CreatedAt            string            `json:"created_at"`
 	UpdatedAt            string            `json:"updated_at"`
@@ -61,15 +61,16 @@ func (f *Face) deploymentWire(fl *Flavour, d core.Deployment) deploymentWire {
 	w := deploymentWire{
 		Type: "deployment", ID: fl.deploymentPrefix + string(d.ID), Name: fl.deploymentName(d), Description: fl.text(d.Description),
 		Agent:         agentReference{Type: "agent", ID: agentPrefix + string(d.Agent), Version: d.AgentVersion},
-		EnvironmentID: environmentPrefix + string(d.Environment), InitialEvents: each(d.Events, initialEventForm), Resources: []any{},
+		EnvironmentID: environmentPrefix + string(d.Environment), InitialEvents: each(d.Events, initialEventForm), Resources: each(d.Resources, resourceConfigWire),
 		VaultIDs: each(d.VaultIDs, func(id string) string { return fl.vaultPrefix + id }),
 		Status:   statusActive, Metadata: metadata(d.Metadata), ArchivedAt: maybeTime(d.ArchivedAt),
 		CreatedAt: timestamp(d.CreatedAt), UpdatedAt: timestamp(d.UpdatedAt),
 	}
 	if fl == Qoder {
 		w.EnvironmentVariables = &d.EnvText
-	} else {
-		w.Budget = null
+	}
+	if fl != Qoder || d.Budget != nil {
+		w.Budget = budgetOf(d.Budget)
 	}
 	if s := d.Schedule; s != nil {
 		w.Schedule = scheduleWire{
@@ -102,6 +103,9 @@ func pausedReason(reason core.PauseReason) pausedWire {
 
 // initialEventForm writes an event that no session has got yet: it has no id.
 func initialEventForm(e core.InitialEvent) any {
+	if e.Outcome != nil {
+		return initialOutcome(e.Outcome)
+	}
 	w := initialEventWire{Type: e.Type, Content: []any{}}
 	if e.Message != nil {
 		w.Content = blocksWire(e.Message.Content)

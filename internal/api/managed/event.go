@@ -37,6 +37,8 @@ var eventForms = map[core.EventType]eventForm{
 	core.EventUserToolConfirmation: same(core.EventUserToolConfirmation, writeConfirmation),
 	core.EventUserCustomToolResult: same(core.EventUserCustomToolResult, writeCustomResult),
 	core.EventUserToolResult:       same(core.EventUserToolResult, writeUserResult),
+	core.EventUserDefineOutcome:    same(core.EventUserDefineOutcome, writeOutcome),
+	core.EventSystemMessage:        same(core.EventSystemMessage, writeMessage),
 	core.EventAgentMessage:         same(core.EventAgentMessage, writeMessage),
 	core.EventAgentThinking:        same(core.EventAgentThinking, writeNothing), // what was thought is not shown
 	core.EventAgentToolUse:         {kinds: []string{toolUse, customToolUse, mcpToolUse}, write: writeToolUse},
@@ -48,8 +50,19 @@ var eventForms = map[core.EventType]eventForm{
 	core.EventSessionUsage:         only(Claude, same(core.EventSessionUsage, writeUsage)),
 	core.EventSessionUpdated:       same(core.EventSessionUpdated, writeUpdated),
 	core.EventSessionError:         same(core.EventSessionError, writeError),
+	core.EventThreadCreated:        same(core.EventThreadCreated, writeThread),
+	core.EventThreadRunning:        same(core.EventThreadRunning, writeThread),
+	core.EventThreadIdle:           same(core.EventThreadIdle, writeThread),
+	core.EventThreadRescheduling:   same(core.EventThreadRescheduling, writeThread),
+	core.EventThreadTerminated:     same(core.EventThreadTerminated, writeThread),
+	core.EventMessageSent:          same(core.EventMessageSent, writeMessageSent),
+	core.EventMessageReceived:      same(core.EventMessageReceived, writeMessageReceived),
+	core.EventContextCompacted:     same(core.EventContextCompacted, writeNothing),
 	core.EventModelRequestStart:    same(core.EventModelRequestStart, writeNothing),
 	core.EventModelRequestEnd:      same(core.EventModelRequestEnd, writeSpanEnd),
+	core.EventOutcomeStart:         same(core.EventOutcomeStart, writeOutcomeSpan),
+	core.EventOutcomeOngoing:       same(core.EventOutcomeOngoing, writeOutcomeSpan),
+	core.EventOutcomeEnd:           same(core.EventOutcomeEnd, writeOutcomeEnd),
 }
 
 // Types that one type of the log becomes, by the kind of the tool.
@@ -96,14 +109,18 @@ type translator struct {
 	f       *Face
 	c       *call
 	session core.Session
+	thread  core.ThreadID                     // whose view it is; empty: the session's own
 	uses    map[core.EventID]core.ToolsetKind // what kind of tool was used, as far as it was asked for
 }
 
 // forms writes one event of the log.
 func (t *translator) forms(e core.Event) ([]form, error) {
 	f, known := eventForms[e.Type]
-	if !known || f.only != nil && f.only != t.c.fl {
+	if !known || f.only != nil && f.only != t.c.fl || t.hides(e) {
 		return nil, nil
+	}
+	if stampedAtOnce(e.Type) {
+		e.ProcessedAt = e.At // the time of its receipt
 	}
 	kind, members, err := f.write(t, e)
 	if err != nil {
@@ -141,9 +158,9 @@ type interruptWire struct {
 	Thread any `json:"session_thread_id"`
 }
 
-func writeInterrupt(_ *translator, e core.Event) (any, error) {
+func writeInterrupt(t *translator, e core.Event) (any, error) {
 	m, err := core.Payload[core.Interrupt](e)
-	if m.Thread == "" {
+	if m.Thread == "" || m.Thread == t.thread {
 		return interruptWire{}, err
 	}
 	return interruptWire{threadPrefix + string(m.Thread)}, err
@@ -164,6 +181,9 @@ func writeConfirmation(t *translator, e core.Event) (any, error) {
 	}
 	if m.Reason != "" {
 		w.DenyMessage = m.Reason
+	}
+	if thread := t.elsewhere(e); thread != "" {
+		w.Thread = thread
 	}
 	return w, err
 }
@@ -187,13 +207,13 @@ func (t *translator) result(e core.Event) (w resultWire, use core.EventID, err e
 
 func writeCustomResult(t *translator, e core.Event) (any, error) {
 	w, use, err := t.result(e)
-	w.CustomToolUseID, w.Thread = t.eventID(use), null
+	w.CustomToolUseID, w.Thread = t.eventID(use), t.threadMember(e)
 	return w, err
 }
 
 func writeUserResult(t *translator, e core.Event) (any, error) {
 	w, use, err := t.result(e)
-	w.ToolUseID, w.Thread = t.eventID(use), null
+	w.ToolUseID, w.Thread = t.eventID(use), t.threadMember(e)
 	return w, err
 }
 
@@ -213,7 +233,7 @@ func writeToolResult(t *translator, e core.Event) (string, any, error) {
 
 // useKind finds out what kind of tool a result is of. Only an agent with MCP servers makes the question.
 func (t *translator) useKind(id core.EventID) (core.ToolsetKind, error) {
-	if spec := t.session.Snapshot; spec == nil || len(spec.MCPServers) == 0 {
+	if !reachesMCP(t.session) {
 		return core.ToolsetBuiltin, nil
 	}
 	if kind, known := t.uses[id]; known {
@@ -243,6 +263,7 @@ type toolUseWire struct {
 	Name       string          `json:"name"`
 	Input      json.RawMessage `json:"input"`
 	Permission string          `json:"evaluated_permission,omitempty"`
+	Thread     string          `json:"session_thread_id,omitempty"` // in the session's view, of another thread than the primary one
 }
 
 func writeToolUse(t *translator, e core.Event) (string, any, error) {
@@ -251,7 +272,7 @@ func writeToolUse(t *translator, e core.Event) (string, any, error) {
 		return "", nil, err
 	}
 	t.remember(e.ID, m.Kind)
-	w := toolUseWire{Name: m.Name, Input: m.Input}
+	w := toolUseWire{Name: m.Name, Input: m.Input, Thread: t.elsewhere(e)}
 	switch m.Kind {
 	case core.ToolsetCustom:
 		return customToolUse, w, nil
@@ -299,23 +320,13 @@ func (t *translator) stop(m core.StopReason) stopWire {
 }
 
 type usageEventWire struct {
-	Usage  any       `json:"usage"`
-	Budget *struct{} `json:"budget"`
+	Usage  any             `json:"usage"`
+	Budget json.RawMessage `json:"budget"`
 }
 
 func writeUsage(t *translator, e core.Event) (any, error) {
 	m, err := core.Payload[core.UsageSnapshot](e)
-	return usageEventWire{Usage: t.c.fl.usageWire(m.Usage)}, err
-}
-
-type updatedWire struct {
-	Title    *string           `json:"title"`
-	Metadata map[string]string `json:"metadata"`
-}
-
-func writeUpdated(_ *translator, e core.Event) (any, error) {
-	m, err := core.Payload[core.SessionUpdated](e)
-	return updatedWire{m.Title, metadata(m.Metadata)}, err
+	return usageEventWire{t.c.fl.usageWire(m.Usage), budgetOf(m.Budget)}, err
 }
 
 type errorEventWire struct {
@@ -326,6 +337,8 @@ type sessionErrorWire struct {
 	Type        string    `json:"type"`
 	Message     string    `json:"message"`
 	Server      string    `json:"mcp_server_name,omitempty"` // of the mcp_… types
+	Credential  string    `json:"credential_id,omitempty"`   // of credential_host_unreachable_error, as the next
+	Vault       string    `json:"vault_id,omitempty"`
 	RetryStatus retryWire `json:"retry_status"`
 }
 
@@ -333,13 +346,17 @@ type retryWire struct {
 	Type string `json:"type"`
 }
 
-func writeError(_ *translator, e core.Event) (any, error) {
+func writeError(t *translator, e core.Event) (any, error) {
 	m, err := core.Payload[core.SessionError](e)
 	kind := m.Type
 	if kind == core.ModelCut { // neither dialect tells it from other failures
 		kind = core.ModelFailed
 	}
-	return errorEventWire{sessionErrorWire{string(kind), m.Message, m.Server, retryWire{m.Retry}}}, err
+	w := sessionErrorWire{Type: string(kind), Message: m.Message, Server: m.Server, RetryStatus: retryWire{m.Retry}}
+	if m.Secret != "" {
+		w.Credential, w.Vault = t.c.fl.secretPrefix+string(m.Secret), t.c.fl.vaultPrefix+string(m.Vault)
+	}
+	return errorEventWire{w}, err
 }
 
 type spanEndWire struct {
@@ -348,27 +365,8 @@ type spanEndWire struct {
 	Usage   any    `json:"model_usage"`
 }
 
-type claudeModelUsage struct {
-	InputTokens   int64   `json:"input_tokens"`
-	OutputTokens  int64   `json:"output_tokens"`
-	CacheCreation int64   `json:"cache_creation_input_tokens"`
-	CacheRead     int64   `json:"cache_read_input_tokens"`
-	Speed         *string `json:"speed"`
-}
-
-type qoderModelUsage struct {
-	Credits      float64 `json:"credits"`
-	InputTokens  int64   `json:"input_tokens"`
-	OutputTokens int64   `json:"output_tokens"`
-}
-
 func writeSpanEnd(t *translator, e core.Event) (any, error) {
 	m, err := core.Payload[core.ModelRequestEnd](e)
-	w := spanEndWire{Start: t.eventID(m.Start), IsError: m.IsError}
-	if u := m.Usage; t.c.fl.credits {
-		w.Usage = qoderModelUsage{InputTokens: u.InputTokens, OutputTokens: u.OutputTokens}
-	} else {
-		w.Usage = claudeModelUsage{u.InputTokens, u.OutputTokens, u.CacheCreationTokens, u.CacheReadTokens, nil}
-	}
+	w := spanEndWire{Start: t.eventID(m.Start), IsError: m.IsError, Usage: t.c.fl.modelUsage(m.Usage)}
 	return w, err
 }

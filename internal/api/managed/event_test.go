@@ -293,7 +293,7 @@ func TestSessionStartsWithItsFirstEvents(t *testing.T) {
 	until(t, c.watch(t, "/sessions/"+sess["id"].(string)+"/events/stream"), "session.status_idle")
 }
 
-func TestRosterIsPinnedAndItsSessionsAreRefused(t *testing.T) {
+func TestRosterIsPinnedAndItsSessionsShowItWhole(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	c := claude(s)
@@ -309,23 +309,9 @@ func TestRosterIsPinnedAndItsSessionsAreRefused(t *testing.T) {
 		t.Errorf("roster (-want +got):\n%s", d)
 	}
 	env := c.must(t, "POST", "/environments", `{"name":"box"}`)["id"].(string)
-	if a := c.do(t, "POST", "/sessions", `{"agent":"`+lead+`","environment_id":"`+env+`"}`); a.status != 400 || !strings.Contains(a.raw, "coordinates other agents") {
-		t.Errorf("session of a coordinator = %d %s", a.status, a.raw)
-	}
-	// The store may hold one all the same; its snapshot shows the members in full, at their pinned versions.
-	stored, err := s.db.Agent(t.Context(), s.admin.Project, core.AgentID(strings.TrimPrefix(lead, "agent_")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sess := core.Session{
-		Project: s.admin.Project, ID: core.NewID[core.SessionID](), Origin: core.OriginManaged, Agent: stored.ID, AgentVersion: 1,
-		Snapshot: &stored.AgentSpec, Environment: core.EnvironmentID(strings.TrimPrefix(env, "env_")), Metadata: map[string]string{},
-		Status: core.StatusIdle, CreatedAt: stored.CreatedAt, UpdatedAt: stored.CreatedAt,
-	}
-	if err := s.db.CreateSession(t.Context(), sess); err != nil {
-		t.Fatal(err)
-	}
-	agents, _ := dig(c.must(t, "GET", "/sessions/"+string(sess.ID), ""), "agent", "multiagent", "agents").([]any)
+	id := c.must(t, "POST", "/sessions", `{"agent":"`+lead+`","environment_id":"`+env+`"}`)["id"].(string)
+	c.must(t, "POST", "/agents/"+member, `{"system":"v3"}`)
+	agents, _ := dig(c.must(t, "GET", "/sessions/"+id, ""), "agent", "multiagent", "agents").([]any)
 	if len(agents) != 3 || dig(agents[0], "system") != "v1" || dig(agents[1], "id") != lead || dig(agents[2], "type") != "advisor" {
 		t.Fatalf("roster of the session = %v", agents)
 	}

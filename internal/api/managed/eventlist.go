@@ -20,10 +20,15 @@ func (f *Face) listEvents(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	return f.eventsOf(c, sess, "")
+}
+
+// eventsOf lists the events of a thread, or, without one, what the session's own view shows.
+func (f *Face) eventsOf(c *call, sess core.Session, thread core.ThreadID) (reply, error) {
 	var at place // of the cursor
 	w, err := c.window(eventList, true, c.fl.eventPage, c.fl.maxEventPage, func(spelled string) (cursor, error) {
 		var err error
-		at, err = f.eventPlace(c, sess, spelled)
+		at, err = f.eventPlace(c, sess, thread, spelled)
 		return cursor{at: at.seq}, err
 	})
 	if err != nil {
@@ -38,7 +43,7 @@ func (f *Face) listEvents(c *call) (reply, error) {
 	}
 	kinds := c.eventKinds()
 	back := w.from != nil && w.from.back
-	q := core.EventQuery{Descending: w.asc == back, Types: c.fl.formTypes(kinds)}
+	q := core.EventQuery{Descending: w.asc == back, Types: c.fl.formTypes(kinds), Thread: thread}
 	q.From, q.To = created.closed()
 	if len(q.Types) == 0 { // a filter of types that no event here has
 		return ok(w.envelope(nil))
@@ -67,7 +72,7 @@ func (c *call) eventKinds() []string {
 // eventEntries reads the log from a place on, until the window is full. An event may have no form that
 // is asked for, because a filter by kind of tool is only decided here.
 func (f *Face) eventEntries(c *call, sess core.Session, q core.EventQuery, w window, at place, kinds []string) ([]entry, error) {
-	t := translator{f: f, c: c, session: sess}
+	t := translator{f: f, c: c, session: sess, thread: q.Thread}
 	if w.from != nil { // begin with the cursor's own event: it may have forms behind the place
 		if q.After = at.seq - 1; q.Descending {
 			q.After = at.seq + 1
@@ -116,7 +121,7 @@ func order(n int, descending bool) []int {
 }
 
 // eventPlace finds the place of an event by the id that it has on the wire. NotFound: there is none.
-func (f *Face) eventPlace(c *call, sess core.Session, spelled string) (place, error) {
+func (f *Face) eventPlace(c *call, sess core.Session, thread core.ThreadID, spelled string) (place, error) {
 	id, known := core.ParseID[core.EventID](spelled)
 	if !known {
 		return place{}, core.NotFoundError("event", spelled)
@@ -130,7 +135,7 @@ func (f *Face) eventPlace(c *call, sess core.Session, spelled string) (place, er
 	if err != nil {
 		return place{}, named(err, "event", spelled)
 	}
-	t := translator{f: f, c: c, session: sess}
+	t := translator{f: f, c: c, session: sess, thread: thread}
 	forms, err := t.forms(e)
 	if err != nil {
 		return place{}, err

@@ -37,6 +37,8 @@ type Authenticator interface {
 	// Caller resolves an access token, or what a worker presents (an environment key, the token of a work item),
 	// as its owner keeps it, without a scheme. Errors: Unauthenticated.
 	Caller(ctx context.Context, raw string) (core.Principal, error)
+	// Admit counts a request of a caller. Errors: RateLimited.
+	Admit(by core.Principal, write bool) error
 }
 
 // Deps is what the face calls. All fields are needed but the last two.
@@ -156,6 +158,9 @@ func (f *Face) serve(w http.ResponseWriter, r *http.Request, fl *Flavour, rt rou
 	var err error
 	if !rt.public {
 		c.by, err = f.principal(r, fl, rt.worker)
+	}
+	if err == nil && !rt.public && !rt.uncounted {
+		err = f.auth.Admit(c.by, rt.method != http.MethodGet)
 	}
 	if err == nil {
 		c.query, err = parseQuery(r)

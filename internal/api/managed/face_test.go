@@ -82,6 +82,7 @@ type server struct {
 type options struct {
 	maxStreams int
 	keys       func(core.IdempotencyStore) core.IdempotencyStore
+	script     *fake.Provider // in the place of the steps
 }
 
 func start(t *testing.T, steps ...fake.Step) *server {
@@ -104,7 +105,10 @@ func startWith(t *testing.T, o options, steps ...fake.Step) *server {
 			t.Error(err)
 		}
 	})
-	s := &server{db: db, script: fake.New(steps...), log: &bytes.Buffer{}}
+	s := &server{db: db, script: o.script, log: &bytes.Buffer{}}
+	if s.script == nil {
+		s.script = fake.New(steps...)
+	}
 	if s.models, err = provider.Open(provider.Options{Data: data, Extra: map[string]core.Provider{"fake": s.script}}); err != nil {
 		t.Fatal(err)
 	}
@@ -125,6 +129,11 @@ func startWith(t *testing.T, o options, steps ...fake.Step) *server {
 	}).Transport(), vault.Options{Log: log})
 	t.Cleanup(vaults.Close)
 	s.sessions.UseVaults(vaults.Check)
+	tokens, err := vault.NewTokens([]byte(strings.Repeat("s", identity.SecretSize)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.sessions.UseSealer(tokens)
 	s.sessions.OnWork(works.Wake)
 	var keys core.IdempotencyStore = db
 	if o.keys != nil {
@@ -140,11 +149,12 @@ func startWith(t *testing.T, o options, steps ...fake.Step) *server {
 		t.Fatal(err)
 	}
 	s.depot, s.data, s.now = depot, data, now
+	s.sessions.UseRubrics(files.Text)
 	face := managed.New(managed.Deps{
 		Auth: ids, Catalog: catalog.New(db, s.models, tools, now), Sessions: s.sessions, Models: s.models, Vaults: vaults,
 		Files: files, Skills: skill.New(db, depot, now),
 		Deployments: deployment.New(db, s.sessions, deployment.Options{Now: now, Log: log}),
-		Memory:      memory.New(db, now),
+		Memory:      memory.New(db, now, nil),
 		Work:        works,
 		Idempotency: keys, Log: log, MaxStreams: o.maxStreams,
 	})

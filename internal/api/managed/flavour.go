@@ -30,7 +30,9 @@ type Flavour struct {
 	sessionPrefix string
 	eventPrefix   string
 	vaultPrefix   string
-	secretPrefix  string
+	// resourcePrefix is that of what sessions have attached.
+	resourcePrefix string
+	secretPrefix   string
 	// deploymentPrefix is that of deployments; their runs have one prefix in both dialects.
 	deploymentPrefix string
 	toolNames        map[string]string // canonical name → wire name; nil: they are the same
@@ -53,6 +55,7 @@ type Flavour struct {
 	eventPage      int  // default and largest page of events
 	maxEventPage   int
 	refuseBusy     bool // a message to a running session is refused, not queued
+	onceEach       bool // one file can be attached to a session once
 	refusePaused   bool // a paused deployment cannot be run by hand
 	stringContent  bool // content may be a plain string
 
@@ -65,7 +68,7 @@ type Flavour struct {
 // Claude is the flavour of Claude Managed Agents.
 var Claude = &Flavour{
 	name: "claude", keyHeader: true, errors: claudeErrors, unknown: httpio.RejectUnknown, created: http.StatusOK,
-	codes: claudeCodes, limits: catalog.ClaudeLimits, memory: memory.ClaudeLimits, files: file.ClaudeLimits, skills: skill.ClaudeLimits, sessionPrefix: "sesn_", eventPrefix: "sevt_", vaultPrefix: "vlt_", secretPrefix: "vcrd_", deploymentPrefix: "depl_",
+	codes: claudeCodes, limits: catalog.ClaudeLimits, memory: memory.ClaudeLimits, files: file.ClaudeLimits, skills: skill.ClaudeLimits, sessionPrefix: "sesn_", resourcePrefix: "sesrsc_", eventPrefix: "sevt_", vaultPrefix: "vlt_", secretPrefix: "vcrd_", deploymentPrefix: "depl_",
 	resolvedTools: true, executionMember: true,
 	eventPage: 1000, maxEventPage: 1000, stringContent: true, interrupted: "end_turn",
 }
@@ -73,7 +76,7 @@ var Claude = &Flavour{
 // Qoder is the flavour of Qoder Cloud Agents.
 var Qoder = &Flavour{
 	name: "qoder", errors: qoderErrors, param: true, unknown: httpio.IgnoreUnknown, created: http.StatusCreated,
-	codes: qoderCodes, limits: catalog.QoderLimits, memory: memory.QoderLimits, files: file.QoderLimits, skills: skill.QoderLimits, sessionPrefix: "sess_", eventPrefix: "evt_", vaultPrefix: "vault_", secretPrefix: "vcred_", deploymentPrefix: "dep_", toolNames: qoderToolNames,
+	codes: qoderCodes, limits: catalog.QoderLimits, memory: memory.QoderLimits, files: file.QoderLimits, skills: skill.QoderLimits, sessionPrefix: "sess_", resourcePrefix: "sesr_", onceEach: true, eventPrefix: "evt_", vaultPrefix: "vault_", secretPrefix: "vcred_", deploymentPrefix: "dep_", toolNames: qoderToolNames,
 	emptyText: true, modelName: true, selfEntry: true, archivedFlag: true, credits: true, threadStatus: true, keepsStatus: true,
 	idCursors: true, strictLease: true, needsVersion: true, configRequired: true, limitedNetwork: true,
 	eventPage: 20, maxEventPage: 100, refuseBusy: true, refusePaused: true,

@@ -202,16 +202,7 @@ func (o *object) end() error {
 	return *o.fault
 }
 
-// refuse names members that the dialect has and this server does not do yet. null, [] and {} ask for
-// nothing.
-func (o *object) refuse(names ...string) {
-	for _, name := range names {
-		if !blank(o.raw(name)) {
-			o.fail(unsupported(o.field(name)))
-		}
-	}
-}
-
+// blank reports whether a member asks for nothing: it is absent, null, [] or {}.
 func blank(raw json.RawMessage) bool {
 	if raw == nil {
 		return true

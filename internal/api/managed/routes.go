@@ -20,7 +20,9 @@ type route struct {
 	// unsafe means that running the request twice does something twice, and that no id set aside can
 	// prevent it: see Face.once.
 	unsafe bool
-	worker bool // for workers: of two credentials Authorization counts
+	// uncounted means that the rates of requests leave it alone: it is how workers stay alive.
+	uncounted bool
+	worker    bool // for workers: of two credentials Authorization counts
 }
 
 func (rt route) in(fl *Flavour) bool { return rt.only == nil || rt.only == fl }
@@ -43,6 +45,8 @@ func (f *Face) routes() []route {
 		f.skillRoutes(),
 		f.workRoutes(),
 		f.deploymentRoutes(),
+		f.resourceRoutes(),
+		f.threadRoutes(),
 	)
 }
 

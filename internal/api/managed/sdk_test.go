@@ -260,9 +260,9 @@ func TestEveryFieldOfTheSDKIsKnown(t *testing.T) {
 		{anthropic.BetaManagedAgentsModelConfigParams{}, `"id":"scripted"`, "/agents", inAgent("model"), false},
 		{anthropic.BetaManagedAgentsAgentToolset20260401Params{}, `"type":"agent_toolset_20260401"`, "/agents", inTools, false},
 		{anthropic.BetaManagedAgentsAgentToolsetDefaultConfigParams{}, ``, "/agents", inToolset("default_config"), false},
-		{anthropic.BetaManagedAgentsBashToolConfigParams{}, `"name":"bash"`, "/agents", func(o string) string { return inToolset("configs")("[" + o + "]") }, true},
-		{anthropic.BetaManagedAgentsWebFetchToolConfigParams{}, `"name":"web_fetch"`, "/agents", func(o string) string { return inToolset("configs")("[" + o + "]") }, true},
-		{anthropic.BetaManagedAgentsWebSearchToolConfigParams{}, `"name":"web_search"`, "/agents", func(o string) string { return inToolset("configs")("[" + o + "]") }, true},
+		{anthropic.BetaManagedAgentsBashToolConfigParams{}, `"name":"bash"`, "/agents", func(o string) string { return inToolset("configs")("[" + o + "]") }, false},
+		{anthropic.BetaManagedAgentsWebFetchToolConfigParams{}, `"name":"web_fetch"`, "/agents", func(o string) string { return inToolset("configs")("[" + o + "]") }, false},
+		{anthropic.BetaManagedAgentsWebSearchToolConfigParams{}, `"name":"web_search"`, "/agents", func(o string) string { return inToolset("configs")("[" + o + "]") }, false},
 		{anthropic.BetaManagedAgentsMCPToolsetParams{}, `"type":"mcp_toolset"`, "/agents", inTools, false},
 		{anthropic.BetaManagedAgentsCustomToolParams{}, `"type":"custom"`, "/agents", inTools, false},
 		{anthropic.BetaManagedAgentsURLMCPServerParams{}, ``, "/agents", func(o string) string { return inAgent("mcp_servers")("[" + o + "]") }, false},
@@ -295,6 +295,15 @@ func TestEveryFieldOfTheSDKIsKnown(t *testing.T) {
 		{anthropic.BetaManagedAgentsUserToolConfirmationEventParams{}, `"type":"user.tool_confirmation","result":"allow","tool_use_id":"` + use + `"`, events, inEvents, false},
 		{anthropic.BetaManagedAgentsUserCustomToolResultEventParams{}, `"type":"user.custom_tool_result","custom_tool_use_id":"` + use + `"`, events, inEvents, false},
 		{anthropic.BetaManagedAgentsUserToolResultEventParams{}, `"type":"user.tool_result","tool_use_id":"` + use + `"`, events, inEvents, false},
+		{anthropic.BetaManagedAgentsUserDefineOutcomeEventParams{}, `"type":"user.define_outcome","description":"","rubric":{"type":"text","content":"r"}`, events, inEvents, false},
+		{anthropic.BetaManagedAgentsTextRubricParams{}, `"type":"text","content":""`, events, func(o string) string {
+			return inEvents(`{"type":"user.define_outcome","description":"d","rubric":` + o + `}`)
+		}, false},
+		{anthropic.BetaManagedAgentsSystemMessageEventParams{}, `"type":"system.message"`, events, inEvents, false},
+		{anthropic.BetaManagedAgentsBudgetLimitParam{}, `"type":"limit","max_list_cost":{"amount":"1","currency":"USD"}`, "/sessions/" + sess, func(o string) string { return `{"budget":` + o + `}` }, false},
+		{anthropic.BetaMonetaryAmountParam{}, `"amount":"1","currency":"USD"`, "/sessions/" + sess, func(o string) string {
+			return `{"budget":{"type":"limit","max_list_cost":` + o + `}}`
+		}, false},
 		{anthropic.BetaManagedAgentsDocumentBlockParam{}, `"type":"document"`, events, inContent, true},
 		{anthropic.BetaManagedAgentsSearchResultBlockParam{}, `"type":"search_result"`, events, inContent, true},
 	} {
@@ -313,7 +322,7 @@ func TestEveryFieldOfTheSDKIsKnown(t *testing.T) {
 			if a := c.do(t, "POST", tc.path, tc.wrap(object+"}")); strings.Contains(a.raw, "unknown field") {
 				t.Errorf("%s", a.raw)
 			}
-			// Tools' settings and content may have any members. All others are closed, or this proves nothing.
+			// Content may have any members. All others are closed, or this proves nothing.
 			if a := c.do(t, "POST", tc.path, tc.wrap(object+`,"zz":1}`)); !tc.open && !strings.Contains(a.raw, "zz: unknown field") {
 				t.Errorf("the control was not refused: %s", a.raw)
 			}

@@ -1,8 +1,6 @@
 package managed
 
 import (
-	"fmt"
-
 	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/session"
 )
@@ -69,8 +67,10 @@ func (o *object) input(fl *Flavour) session.Input {
 		in.CustomResult = o.toolResult("custom_tool_use_id", fl)
 	case "user.tool_result":
 		in.ToolResult = o.toolResult("tool_use_id", fl)
-	case "user.define_outcome", "system.message":
-		o.fail(unsupported(fmt.Sprintf("%s %q", o.field("type"), kind)))
+	case "user.define_outcome":
+		in.Outcome = o.outcome()
+	case "system.message":
+		in.System = o.systemMessage(fl)
 	case "":
 		o.fail(core.InvalidField(o.field("type"), "is required"))
 	default:

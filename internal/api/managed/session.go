@@ -34,7 +34,8 @@ func (f *Face) createSession(c *call) (reply, error) {
 		n.EnvVars = o.variables("environment_variables")
 	}
 	n.Inputs = o.inputs("initial_events", c.fl)
-	o.refuse("resources", "budget")
+	n.Resources, n.OnceEach = o.resources("resources"), c.fl.onceEach
+	n.Budget, _ = o.budget("budget")
 	if err := o.end(); err != nil {
 		return reply{}, err
 	}
@@ -190,9 +191,17 @@ func (f *Face) updateSession(c *call) (reply, error) {
 		}
 		change.Title = &next
 	}
-	o.refuse("agent", "budget", "vault_ids")
-	if c.fl == Qoder {
-		o.refuse("environment_variables")
+	change.Agent = o.agentChange(c.fl)
+	if b, given := o.budget("budget"); given {
+		change.Budget = &b
+	}
+	if c.fl == Qoder && o.raw("environment_variables") != nil {
+		if change.EnvVars = o.variables("environment_variables"); change.EnvVars == nil {
+			change.EnvVars = map[string]string{}
+		}
+	}
+	if raw := o.raw("vault_ids"); raw != nil && string(raw) != "null" { // also the same ones, and none (CMA section 3.4)
+		o.fail(&core.Error{Kind: core.Invalid, Code: "not_supported", Field: o.field("vault_ids"), Message: "vault_ids: not yet supported"})
 	}
 	if err := o.end(); err != nil {
 		return reply{}, err
@@ -286,8 +295,8 @@ func (f *Face) listSessions(c *call) (reply, error) {
 	return ok(w.envelope(entries))
 }
 
-// sessionFilter reads the filters of the list. none means that nothing can match: no session has a memory
-// store yet, and what is no id names no deployment.
+// sessionFilter reads the filters of the list. none means that nothing can match: what is no id names
+// no deployment and no memory store.
 func (c *call) sessionFilter(w window) (q core.SessionPage, none bool, err error) {
 	created, err := c.query.span("created_at")
 	if err != nil {
@@ -328,7 +337,11 @@ func (c *call) sessionFilter(w window) (q core.SessionPage, none bool, err error
 	if c.fl.keepsStatus && q.IncludeArchived && slices.Contains(q.Statuses, core.StatusIdle) {
 		q.Statuses = append(q.Statuses, core.StatusTerminated) // archived sessions are shown as idle
 	}
-	none = len(wanted) > 0 && len(q.Statuses) == 0 || c.query.Get("memory_store_id") != ""
+	none = len(wanted) > 0 && len(q.Statuses) == 0
+	if spelled := c.query.Get("memory_store_id"); spelled != "" {
+		id, known := core.ParseID[core.MemoryStoreID](spelled)
+		q.MemoryStore, none = id, none || !known
+	}
 	if spelled := c.query.Get("deployment_id"); spelled != "" {
 		id, known := core.ParseID[core.DeploymentID](spelled)
 		q.Deployment, none = id, none || !known

@@ -23,7 +23,7 @@ type sessionWire struct {
 	OutcomeEvaluations   []any             `json:"outcome_evaluations"`
 	Stats                statsWire         `json:"stats"`
 	Usage                any               `json:"usage"`
-	Budget               json.RawMessage   `json:"budget,omitempty"` // Claude only
+	Budget               json.RawMessage   `json:"budget,omitempty"` // Qoder: only if there is one
 	ArchivedAt           any               `json:"archived_at"`
 	CreatedAt            string            `json:"created_at"`
 	UpdatedAt            string            `json:"updated_at"`
@@ -50,39 +50,6 @@ type snapshotWire struct {
 	ExecutionIdentity json.RawMessage    `json:"execution_identity,omitempty"`
 }
 
-// claudeUsage is what Claude counts. Tokens of the cache are not among InputTokens.
-type claudeUsage struct {
-	InputTokens   int64         `json:"input_tokens"`
-	OutputTokens  int64         `json:"output_tokens"`
-	CacheRead     int64         `json:"cache_read_input_tokens"`
-	CacheCreation cacheCreation `json:"cache_creation"`
-	ActiveSeconds float64       `json:"active_seconds"`
-	ListCost      *struct{}     `json:"list_cost"`       // prices are not known
-	ServerToolUse *struct{}     `json:"server_tool_use"` // not counted
-}
-
-type cacheCreation struct {
-	FiveMinutes int64 `json:"ephemeral_5m_input_tokens"`
-	OneHour     int64 `json:"ephemeral_1h_input_tokens"`
-}
-
-// qoderUsage counts credits, which Reeve does not have, and says the tokens beside them.
-type qoderUsage struct {
-	TotalCredits float64 `json:"total_credits"`
-	InputTokens  int64   `json:"input_tokens"`
-	OutputTokens int64   `json:"output_tokens"`
-}
-
-func (fl *Flavour) usageWire(u core.Usage) any {
-	if fl.credits {
-		return qoderUsage{InputTokens: u.InputTokens, OutputTokens: u.OutputTokens}
-	}
-	return claudeUsage{
-		InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, CacheRead: u.CacheReadTokens,
-		CacheCreation: cacheCreation{FiveMinutes: u.CacheCreationTokens}, ActiveSeconds: seconds(u.ActiveMS),
-	}
-}
-
 func seconds(ms int64) float64 { return float64(ms) / 1000 }
 
 // status writes a session's status. With Qoder an archived session keeps the one it had, which is idle,
@@ -106,7 +73,7 @@ func (f *Face) sessionWire(c *call, teams *teams, s core.Session) (sessionWire, 
 	}
 	w := sessionWire{
 		Type: "session", ID: c.fl.sessionPrefix + string(s.ID), Agent: agent, Status: c.fl.status(s), Title: s.Title,
-		Metadata: metadata(s.Metadata), Resources: []any{}, VaultIDs: each(list(s.VaultIDs), func(id string) string { return c.fl.vaultPrefix + id }), OutcomeEvaluations: []any{},
+		Metadata: metadata(s.Metadata), Resources: each(s.Resources, c.fl.resourceWire), VaultIDs: each(list(s.VaultIDs), func(id string) string { return c.fl.vaultPrefix + id }), OutcomeEvaluations: each(list(s.Outcomes), evaluationOf),
 		Stats: statsWire{ActiveSeconds: seconds(s.Usage.ActiveMS), DurationSeconds: max(0, end.Sub(s.CreatedAt).Truncate(time.Millisecond).Seconds())},
 		Usage: c.fl.usageWire(s.Usage), ArchivedAt: maybeTime(s.ArchivedAt),
 		CreatedAt: timestamp(s.CreatedAt), UpdatedAt: timestamp(s.UpdatedAt),
@@ -120,8 +87,9 @@ func (f *Face) sessionWire(c *call, teams *teams, s core.Session) (sessionWire, 
 	}
 	if c.fl == Qoder {
 		w.EnvironmentVariables = metadata(s.EnvVars)
-	} else {
-		w.Budget = null
+	}
+	if c.fl != Qoder || s.Budget != nil {
+		w.Budget = budgetOf(s.Budget)
 	}
 	return w, nil
 }
@@ -142,7 +110,11 @@ func (f *Face) snapshotOf(c *call, teams *teams, s core.Session) (snapshotWire, 
 		return w, nil
 	}
 	roster := rosterWire{Type: "coordinator", Agents: []any{}}
-	for _, m := range spec.Roster.Members {
+	for i, m := range spec.Roster.Members {
+		if i < len(s.Team) && s.Team[i].Spec != nil {
+			roster.Agents = append(roster.Agents, f.snapshotWire(c.fl, m.Agent, m.Version, *s.Team[i].Spec))
+			continue
+		}
 		switch m.Kind {
 		case core.RosterAdvisor:
 			roster.Agents = append(roster.Agents, advisorWire(m))

@@ -33,6 +33,7 @@ func (f *Face) skillRoutes() []route {
 		{method: http.MethodPost, path: "/skills", receive: f.receiveSkill, serve: f.createSkill},
 		{method: http.MethodGet, path: "/skills", serve: f.listSkills, worker: true},
 		{method: http.MethodGet, path: "/skills/{skill}", serve: f.getSkill, worker: true},
+		{method: http.MethodPut, path: "/skills/{skill}", serve: f.rewriteSkill, only: Qoder},
 		{method: http.MethodDelete, path: "/skills/{skill}", serve: f.deleteSkill},
 		{method: http.MethodPost, path: "/skills/{skill}/versions", receive: f.receiveSkill, serve: f.createSkillVersion},
 		{method: http.MethodGet, path: "/skills/{skill}/versions", serve: f.listSkillVersions, worker: true},

@@ -55,11 +55,11 @@ func (f *Face) serveStream(w http.ResponseWriter, c *call) {
 	}
 	// What this client was told is looked up before it can go on: from the headers on it may send.
 	told := int64(0)
-	if want.opts.Tail {
+	if want.opts.Tail && want.opts.Thread == "" {
 		told = f.told.behind(watcherOf(c, want.session.ID), f.now())
 	}
 	s := &stream{
-		translator: translator{f: f, c: c, session: want.session}, w: w, deltas: want.deltas, skip: want.behind,
+		translator: translator{f: f, c: c, session: want.session, thread: want.opts.Thread}, w: w, deltas: want.deltas, skip: want.behind,
 		begun: map[core.EventID]bool{},
 	}
 	want.opts.Ready = func() (err error) { // clients take the headers as "subscribed"
@@ -106,6 +106,13 @@ func (f *Face) watch(c *call) (watch, error) {
 	if want.session, err = f.session(c); err != nil {
 		return want, err
 	}
+	if c.PathValue("thread") != "" {
+		t, err := f.thread(c, want.session)
+		if err != nil {
+			return want, err
+		}
+		want.opts.Thread = t.ID
+	}
 	if len(want.deltas) > maxDeltaTypes {
 		return want, core.InvalidField("event_deltas", "at most %d values", maxDeltaTypes)
 	}
@@ -119,7 +126,7 @@ func (f *Face) watch(c *call) (watch, error) {
 	if !c.fl.frameIDs || last == "" {
 		return want, nil
 	}
-	want.behind, err = f.eventPlace(c, want.session, last)
+	want.behind, err = f.eventPlace(c, want.session, want.opts.Thread, last)
 	if core.KindOf(err) == core.NotFound {
 		return want, core.InvalidField("Last-Event-ID", "%q is not an event of this session", last)
 	}
@@ -220,10 +227,11 @@ func (s *stream) event(e core.Event) (over bool, err error) {
 	if e.Type == core.EventAgentMessage || e.Type == core.EventAgentThinking {
 		s.end(e.ID)
 	}
-	if e.Type == core.EventStatusIdle {
+	if e.Type == core.EventStatusIdle && s.thread == "" {
 		s.f.told.note(watcherOf(s.c, s.session.ID), mark{seq: e.Seq, at: s.f.now()})
 	}
-	return e.Type == core.EventStatusTerminated && s.c.fl.endsStream, nil
+	last := e.Type == core.EventStatusTerminated || e.Type == core.EventThreadTerminated && e.Thread == s.thread
+	return last && s.c.fl.endsStream, nil
 }
 
 // processed sends input once more, now with the time at which it was taken up (CMA section 4.3).
@@ -236,6 +244,9 @@ func (s *stream) processed(e core.Event) error {
 		input, err := s.f.sessions.Event(s.c.Context(), s.c.by, s.session.ID, id)
 		if err != nil {
 			return err
+		}
+		if stampedAtOnce(input.Type) { // its time was that of its receipt
+			continue
 		}
 		forms, err := s.forms(input)
 		if err != nil {

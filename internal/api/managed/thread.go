@@ -1,6 +1,7 @@
 package managed
 
 import (
+	"encoding/json"
 	"strings"
 
 	"github.com/reeve-ai/reeve/internal/core"
@@ -27,12 +28,14 @@ type threadStatusWire struct {
 	Thread     string    `json:"session_thread_id"`
 	AgentName  string    `json:"agent_name"`
 	StopReason *stopWire `json:"stop_reason,omitempty"`
+
+	StopDetails json.RawMessage `json:"stop_details,omitempty"` // as of idleWire
 }
 
 // withThread adds the thread's event to a status event.
 func (t *translator) withThread(e core.Event, own form) []form {
 	kinds := t.c.fl.threadKinds(e.Type)
-	if len(kinds) == 0 {
+	if len(kinds) == 0 || t.session.Coordinates() { // whose primary thread has events of its own in the log
 		return []form{own}
 	}
 	w := threadStatusWire{Thread: threadPrefix + string(e.Thread)}

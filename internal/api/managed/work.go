@@ -24,12 +24,12 @@ const noHeartbeat = "NO_HEARTBEAT"
 func (f *Face) workRoutes() []route {
 	return []route{
 		{method: http.MethodGet, path: "/environments/{environment}/work", serve: f.listWork},
-		{method: http.MethodGet, path: "/environments/{environment}/work/poll", serve: f.pollWork, worker: true},
+		{method: http.MethodGet, path: "/environments/{environment}/work/poll", serve: f.pollWork, worker: true, uncounted: true},
 		{method: http.MethodGet, path: "/environments/{environment}/work/stats", serve: f.workStats},
 		{method: http.MethodGet, path: "/environments/{environment}/work/{work}", serve: f.getWork},
 		{method: http.MethodPost, path: "/environments/{environment}/work/{work}", serve: f.updateWork},
 		{method: http.MethodPost, path: "/environments/{environment}/work/{work}/ack", serve: f.acknowledgeWork, worker: true},
-		{method: http.MethodPost, path: "/environments/{environment}/work/{work}/heartbeat", serve: f.heartbeatWork, worker: true},
+		{method: http.MethodPost, path: "/environments/{environment}/work/{work}/heartbeat", serve: f.heartbeatWork, worker: true, uncounted: true},
 		{method: http.MethodPost, path: "/environments/{environment}/work/{work}/stop", serve: f.stopWork, worker: true},
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/reeve-ai/reeve/internal/api/httpio"
 	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/identity"
+	"github.com/reeve-ai/reeve/internal/webhook"
 )
 
 const (
@@ -28,6 +29,7 @@ const (
 // Deps is what the face calls. All fields are needed but the last.
 type Deps struct {
 	Identity *identity.Service
+	Webhooks *webhook.Service
 	Log      *slog.Logger
 	Now      func() time.Time // nil: the system clock
 }
@@ -35,6 +37,7 @@ type Deps struct {
 // Face serves the API. It is used from many goroutines.
 type Face struct {
 	identity *identity.Service
+	hooks    *webhook.Service
 	log      *slog.Logger
 	now      func() time.Time
 	mux      *http.ServeMux
@@ -45,7 +48,7 @@ func New(d Deps) *Face {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
-	f := &Face{identity: d.Identity, log: d.Log, now: d.Now, mux: http.NewServeMux()}
+	f := &Face{identity: d.Identity, hooks: d.Webhooks, log: d.Log, now: d.Now, mux: http.NewServeMux()}
 	config := huma.DefaultConfig("Reeve", "1")
 	config.Info.Description = "Reeve's own API: what the dialects of other products do not have."
 	config.OpenAPIPath = strings.TrimSuffix(SpecPath, ".json")
@@ -58,6 +61,7 @@ func New(d Deps) *Face {
 	api := humago.New(f.mux, config)
 	api.UseMiddleware(f.authenticate)
 	f.environmentKeys(api)
+	f.webhooks(api)
 	f.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		p := problemOf(core.Errorf(core.NotFound, "route_not_found", "there is nothing at this path for this method"), "")
 		writeProblem(w, p)

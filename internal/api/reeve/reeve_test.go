@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,18 +20,26 @@ import (
 	"github.com/reeve-ai/reeve/internal/api/httpio"
 	"github.com/reeve-ai/reeve/internal/api/reeve"
 	"github.com/reeve-ai/reeve/internal/core"
+	"github.com/reeve-ai/reeve/internal/egress"
 	"github.com/reeve-ai/reeve/internal/identity"
 	"github.com/reeve-ai/reeve/internal/store"
+	"github.com/reeve-ai/reeve/internal/webhook"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// loopback is where webhooks may be.
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
 // desk is the face over the real identity service, with two projects.
 type desk struct {
 	http.Handler
 	db       *store.DB
 	identity *identity.Service
-	admin    string // access tokens
+	hooks    *webhook.Service
+	store    core.Store     // observed by hooks
+	project  core.ProjectID // the first
+	admin    string         // access tokens
 	member   string
 	foreign  string
 	env      string // a self-hosted environment of the first project
@@ -54,7 +63,12 @@ func open(t *testing.T) *desk {
 		need(t, err)
 		return plain
 	}
+	d.hooks, err = webhook.New(db, bytes.Repeat([]byte("s"), identity.SecretSize), egress.New(egress.Options{AllowPrivate: loopback}).Transport(),
+		webhook.Options{Log: log, AllowPrivate: loopback})
+	need(t, err)
+	d.store = d.hooks.Observe(db)
 	own := core.NewID[core.ProjectID]()
+	d.project = own
 	d.admin, d.member, d.foreign = token(own, core.RoleAdmin), token(own, core.RoleMember), token(core.NewID[core.ProjectID](), core.RoleAdmin)
 	environment := func(selfHosted bool) string {
 		e := core.Environment{Project: own, ID: core.NewID[core.EnvironmentID](), Name: "box", Config: core.EnvironmentConfig{SelfHosted: selfHosted}, Metadata: map[string]string{}}
@@ -62,7 +76,7 @@ func open(t *testing.T) *desk {
 		return "env_" + string(e.ID)
 	}
 	d.env, d.cloud = environment(true), environment(false)
-	d.Handler = httpio.Border(log, reeve.New(reeve.Deps{Identity: d.identity, Log: log}), func(http.ResponseWriter, *http.Request, error) { t.Error("it panicked") })
+	d.Handler = httpio.Border(log, reeve.New(reeve.Deps{Identity: d.identity, Webhooks: d.hooks, Log: log}), func(http.ResponseWriter, *http.Request, error) { t.Error("it panicked") })
 	return d
 }
 
@@ -89,7 +103,9 @@ func (d *desk) do(t *testing.T, method, path, token, body string) answer {
 	raw, err := io.ReadAll(res.Body)
 	need(t, err)
 	a := answer{status: res.StatusCode, header: res.Header, raw: string(raw)}
-	need(t, json.Unmarshal(raw, &a.body))
+	if len(raw) > 0 {
+		need(t, json.Unmarshal(raw, &a.body))
+	}
 	return a
 }
 
@@ -215,7 +231,13 @@ func TestTheDescriptionNamesEveryOperation(t *testing.T) {
 	}
 	slices.Sort(got)
 	const keys = "/reeve/v1/environments/{environment_id}/keys"
-	for _, want := range []string{"POST " + keys, "GET " + keys, "DELETE " + keys + "/{key_id}"} {
+	const hooks, hook = "/reeve/v1/webhooks", "/reeve/v1/webhooks/{webhook_id}"
+	for _, want := range []string{
+		"POST " + keys, "GET " + keys, "DELETE " + keys + "/{key_id}",
+		"POST " + hooks, "GET " + hooks, "GET " + hooks + "/event-types", "GET " + hook, "PATCH " + hook, "DELETE " + hook, "POST " + hook + "/enable",
+		"POST " + hook + "/disable", "POST " + hook + "/rotate-secret", "POST " + hook + "/test", "GET " + hook + "/deliveries",
+		"GET " + hook + "/deliveries/{delivery_id}", "POST " + hook + "/deliveries/{delivery_id}/redeliver",
+	} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is not described: %q", want, got)
 		}

@@ -26,11 +26,11 @@ import (
 // Model is the name of the scripted model.
 const Model = "scripted"
 
-// models makes the script the default, and lets every name that the catalogue knows reach it.
+// models makes the script the default, and lets every name that the catalogue knows reach it. WithModel adds to it.
 const models = `
+default: scripted
 models:
   - {name: scripted, provider: fake, target: scripted, max_input_tokens: 200000, max_output_tokens: 8192}
-default: scripted
 `
 
 // Server is a running app.
@@ -54,7 +54,11 @@ type settings struct {
 	cfg   config.Config
 	opts  app.Options
 	token string // of an earlier life; empty: a first start
+	more  string // entries of models.yaml
 }
+
+// WithModel adds an entry to models.yaml, as {name: …, provider: fake, …}.
+func WithModel(entry string) Option { return func(s *settings) { s.more += "  - " + entry + "\n" } }
 
 // WithConfig changes the configuration before the start.
 func WithConfig(change func(*config.Config)) Option { return func(s *settings) { change(&s.cfg) } }
@@ -86,7 +90,7 @@ func StartWith(t testing.TB, script *fake.Provider, options ...Option) *Server {
 	for _, o := range options {
 		o(&s)
 	}
-	if err := os.WriteFile(filepath.Join(s.cfg.Data, "models.yaml"), []byte(models), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.cfg.Data, "models.yaml"), []byte(models+s.more), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	srv := &Server{Data: s.cfg.Data, Fake: script, Statements: new(atomic.Int64)}

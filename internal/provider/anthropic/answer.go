@@ -41,6 +41,7 @@ func (a *answer) event(e sdk.MessageStreamEventUnion) (done bool) {
 		a.usage = core.Usage{
 			InputTokens: u.InputTokens, OutputTokens: u.OutputTokens,
 			CacheReadTokens: u.CacheReadInputTokens, CacheCreationTokens: u.CacheCreationInputTokens,
+			CacheCreation1hTokens: u.CacheCreation.Ephemeral1hInputTokens,
 		}
 		a.emit(core.Chunk{Type: core.ChunkUsage, Usage: a.usage})
 	case "content_block_start":

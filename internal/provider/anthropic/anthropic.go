@@ -62,9 +62,9 @@ func New(e upstream.Endpoint) *Provider {
 func (p *Provider) Stream(ctx context.Context, req core.ModelRequest) iter.Seq2[core.Chunk, error] {
 	return func(yield func(core.Chunk, error) bool) {
 		a := &answer{yield: yield}
-		err := p.call(ctx, a, params(req, false))
+		err := p.call(ctx, a, params(req, false), betas(req)...)
 		if reasoningRefused(err, req) {
-			err = p.call(ctx, a, params(req, true))
+			err = p.call(ctx, a, params(req, true), betas(req)...)
 		}
 		if err != nil && !a.gone {
 			yield(core.Chunk{}, p.fault(ctx, err, a.begun, req.Model))
@@ -74,8 +74,8 @@ func (p *Provider) Stream(ctx context.Context, req core.ModelRequest) iter.Seq2[
 
 // call makes one call and passes its chunks on. A nil error means that the answer is complete or
 // that the consumer has gone.
-func (p *Provider) call(ctx context.Context, a *answer, body sdk.MessageNewParams) error {
-	stream := p.messages.NewStreaming(ctx, body)
+func (p *Provider) call(ctx context.Context, a *answer, body sdk.MessageNewParams, opts ...option.RequestOption) error {
+	stream := p.messages.NewStreaming(ctx, body, opts...)
 	defer stream.Close()
 	for stream.Next() {
 		a.begun = true
@@ -87,6 +87,15 @@ func (p *Provider) call(ctx context.Context, a *answer, body sdk.MessageNewParam
 		return err
 	}
 	return errEnded
+}
+
+// betas names the parts of the API that a request uses and that some models only have on request (the SDK's
+// MessageNewParams.Speed).
+func betas(req core.ModelRequest) []option.RequestOption {
+	if !req.Fast {
+		return nil
+	}
+	return []option.RequestOption{option.WithHeaderAdd("anthropic-beta", sdk.AnthropicBetaFastMode2026_02_01)}
 }
 
 // errEnded is a stream that ended without message_stop. The SDK does not tell it from a complete one.

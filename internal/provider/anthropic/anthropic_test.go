@@ -301,3 +301,37 @@ func TestRefusedReasoningIsLeftOutOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestSpeedAndPlaceGoToTheVendor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		fast             bool
+		geo, want, betas string
+	}{
+		{false, "", `{}`, ""},
+		{true, "", `{"speed":"fast"}`, "fast-mode-2026-02-01"},
+		{false, "us", `{"inference_geo":"us"}`, ""},
+		{true, "global", `{"speed":"fast","inference_geo":"global"}`, "fast-mode-2026-02-01"},
+	} {
+		p, s := serve(t, providertest.Answer{Body: begin + ending("end_turn")})
+		req := providertest.Hi
+		req.Fast, req.Geo = c.fast, c.geo
+		providertest.Answered(t, p, req)
+		sent := s.Requests()[0]
+		var all map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(sent.Body), &all); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]json.RawMessage{}
+		for _, k := range []string{"speed", "inference_geo"} {
+			if v, ok := all[k]; ok {
+				got[k] = v
+			}
+		}
+		b, _ := json.Marshal(got)
+		providertest.EqualJSON(t, "speed and place", c.want, string(b))
+		if betas := sent.Header.Get("Anthropic-Beta"); betas != c.betas {
+			t.Errorf("%+v: betas %q", c, betas)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"encoding/json"
+	"strings"
 
 	sdk "github.com/anthropics/anthropic-sdk-go"
 	"github.com/anthropics/anthropic-sdk-go/packages/param"
@@ -17,8 +18,12 @@ func params(req core.ModelRequest, dropReasoning bool) sdk.MessageNewParams {
 		p.System = []sdk.TextBlockParam{{Text: req.System}}
 	}
 	for _, m := range req.Messages {
+		m, system := instructions(m, req.Model)
 		if msg := message(m, dropReasoning); len(msg.Content) > 0 {
 			p.Messages = append(p.Messages, msg)
+		}
+		if len(system) > 0 {
+			p.Messages = append(p.Messages, sdk.MessageParam{Role: sdk.MessageParamRoleSystem, Content: system})
 		}
 	}
 	for _, t := range req.Tools {
@@ -27,6 +32,12 @@ func params(req core.ModelRequest, dropReasoning bool) sdk.MessageNewParams {
 			tool.Description = param.NewOpt(t.Description)
 		}
 		p.Tools = append(p.Tools, sdk.ToolUnionParam{OfTool: tool})
+	}
+	if req.Fast {
+		p.Speed = sdk.MessageNewParamsSpeedFast
+	}
+	if req.Geo != "" {
+		p.InferenceGeo = param.NewOpt(req.Geo)
 	}
 	think(&p, req, dropReasoning)
 	markCache(&p)
@@ -57,6 +68,34 @@ func markCache(p *sdk.MessageNewParams) {
 	}
 }
 
+// instructions takes the system messages out that end a user's turn, for models that know a role for them. The
+// API wants them right behind what the user said and before the answer; those at another place, and those for
+// other models, stay and become text.
+func instructions(m core.ModelMessage, model string) (rest core.ModelMessage, system []sdk.ContentBlockParamUnion) {
+	if m.Role == core.RoleAssistant || !takesSystemRole(model) {
+		return m, nil
+	}
+	end := len(m.Parts)
+	for end > 0 && m.Parts[end-1].System != "" {
+		end--
+	}
+	if end == 0 {
+		return m, nil
+	}
+	for _, p := range m.Parts[end:] {
+		system = append(system, sdk.NewTextBlock(p.System))
+	}
+	m.Parts = m.Parts[:end]
+	return m, system
+}
+
+// takesSystemRole reports whether a model is known to take messages of the role system: Opus from 4.8 on, and
+// everything behind 5.0 (Anthropic's page "Mid-conversation system messages").
+func takesSystemRole(model string) bool {
+	gen := generationOf(model)
+	return gen != unnamed && (gen > 500 || gen >= 408 && strings.HasPrefix(model, "claude-opus-"))
+}
+
 // message writes one turn. Tool results come first, as the API demands. A user's message that would
 // be empty says so, because the turns must alternate; an assistant's is left out.
 func message(m core.ModelMessage, dropReasoning bool) sdk.MessageParam {
@@ -73,6 +112,8 @@ func message(m core.ModelMessage, dropReasoning bool) sdk.MessageParam {
 			if ours(part.Thinking) && !dropReasoning {
 				rest = append(rest, thinking(part.Thinking))
 			}
+		case part.System != "":
+			rest = append(rest, sdk.NewTextBlock(upstream.SystemText(part.System)))
 		case part.Block != nil && !upstream.Blank(*part.Block):
 			rest = append(rest, block(*part.Block))
 		}

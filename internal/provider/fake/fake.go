@@ -25,10 +25,12 @@ var DefaultUsage = core.Usage{InputTokens: 10, OutputTokens: 5}
 // Provider plays a script. It is used from several goroutines; calls take the steps in the order in
 // which they come.
 type Provider struct {
-	forever *Step // played by every call; nil: the script
+	forever *Step                        // played by every call; nil: the script
+	choose  func(core.ModelRequest) Step // what every call plays; nil: the script
 	waiting chan struct{}
 
 	mu       sync.Mutex
+	chosen   int // calls that choose made the step of
 	steps    []Step
 	next     int
 	requests []core.ModelRequest
@@ -48,7 +50,13 @@ func Instant(text string) *Provider {
 	return &Provider{forever: &s, waiting: make(chan struct{}, 1)}
 }
 
-// Requests returns the requests so far, oldest first. Empty for Instant.
+// Choose makes a provider that plays what f makes of each request, and remembers nothing: for many clients
+// at once, whose calls come in no order. f is called from several goroutines.
+func Choose(f func(core.ModelRequest) Step) *Provider {
+	return &Provider{choose: f, waiting: make(chan struct{}, 1024)}
+}
+
+// Requests returns the requests so far, oldest first. Empty for Instant and Choose.
 func (p *Provider) Requests() []core.ModelRequest {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -69,6 +77,13 @@ func (p *Provider) Waiting() <-chan struct{} { return p.waiting }
 func (p *Provider) take(req core.ModelRequest) (Step, int, bool) {
 	if p.forever != nil {
 		return *p.forever, 0, true
+	}
+	if p.choose != nil {
+		step := p.choose(req)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.chosen++
+		return step, p.chosen, true
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -106,3 +106,20 @@ func TestInstantAnswersForever(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func TestChooseAnswersByTheRequest(t *testing.T) {
+	t.Parallel()
+	p := fake.Choose(func(r core.ModelRequest) fake.Step { return fake.CallTool(r.Model, "{}") })
+	for _, id := range []string{"call_1_1", "call_2_1"} { // each call of a conversation has its own
+		want := []core.Chunk{
+			{Type: core.ChunkToolCall, Call: &core.ToolCall{ID: id, Name: providertest.Hi.Model, Input: "{}"}},
+			usage(fake.DefaultUsage), stopped(core.StopModelTools),
+		}
+		if diff := cmp.Diff(want, providertest.Answered(t, p, providertest.Hi)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	if len(p.Requests()) != 0 {
+		t.Errorf("requests %v", p.Requests())
+	}
+}

@@ -67,15 +67,23 @@ func tool(t core.ToolSpec) responses.ToolUnionParam {
 	return responses.ToolUnionParam{OfFunction: f}
 }
 
-// user writes a user's turn: the results of calls first, then what was said. A turn that would be
-// empty says so, because the model would otherwise answer nothing.
+// user writes a user's turn: the results of calls first, then what was said, with what the operator said at
+// its place. A turn that would be empty says so, because the model would otherwise answer nothing.
 func user(m core.ModelMessage) responses.ResponseInputParam {
 	var items responses.ResponseInputParam
+	for _, part := range m.Parts {
+		if part.Result != nil {
+			items = append(items, result(part.Result))
+		}
+	}
 	var content responses.ResponseInputMessageContentListParam
 	for _, part := range m.Parts {
 		switch {
-		case part.Result != nil:
-			items = append(items, result(part.Result))
+		case part.System != "":
+			if len(content) > 0 {
+				items, content = append(items, responses.ResponseInputItemParamOfMessage(content, responses.EasyInputMessageRoleUser)), nil
+			}
+			items = append(items, responses.ResponseInputItemParamOfMessage(part.System, responses.EasyInputMessageRoleDeveloper))
 		case part.Block != nil && !upstream.Blank(*part.Block):
 			content = append(content, block(*part.Block))
 		}

@@ -45,7 +45,7 @@ func requestOf(req core.ModelRequest, w wording) request {
 func toolLoop(messages []core.ModelMessage) int {
 	for i := len(messages) - 1; i >= 0; i-- {
 		for _, p := range messages[i].Parts {
-			if messages[i].Role == core.RoleUser && p.Block != nil {
+			if messages[i].Role == core.RoleUser && (p.Block != nil || p.System != "") {
 				return i
 			}
 		}
@@ -55,7 +55,8 @@ func toolLoop(messages []core.ModelMessage) int {
 
 // user writes a user's turn: one message per tool result, at once behind the calls as the API
 // demands, then what was said. Pictures in results follow as a user's message, since a tool message
-// holds only text.
+// holds only text. What the operator said in between is marked text: many servers refuse a system message
+// that is not the first.
 func user(m core.ModelMessage) []message {
 	var results []message
 	var said []part
@@ -65,6 +66,8 @@ func user(m core.ModelMessage) []message {
 			text, pictures := result(p.Result)
 			results = append(results, text)
 			said = append(said, pictures...)
+		case p.System != "":
+			said = append(said, part{Type: "text", Text: upstream.SystemText(p.System)})
 		case p.Block != nil && !upstream.Blank(*p.Block):
 			said = append(said, block(*p.Block))
 		}

@@ -60,7 +60,7 @@ func (v Vendor) Refused(c Complaint, model string) *core.ModelError {
 		e.Type, e.Retryable, e.Message = core.ModelOverloaded, true, v.Name+" has more work than it can do at the moment."
 	case names("context_length_exceeded", "exceed_context_size_error"),
 		says("prompt is too long", "maximum context length", "exceeds the context window", "exceed context limit", "exceeds the available context size"):
-		e.Message = fmt.Sprintf("The conversation no longer fits the context window of model %q.", model)
+		e.TooLong, e.Message = true, fmt.Sprintf("The conversation no longer fits the context window of model %q.", model)
 	case c.Status == http.StatusUnauthorized, names("authentication_error", "invalid_api_key"):
 		e.Message = v.Name + " does not accept the key" + v.keyHint() + "."
 	case c.Status == http.StatusForbidden, names("permission_error"):
@@ -68,7 +68,7 @@ func (v Vendor) Refused(c Complaint, model string) *core.ModelError {
 	case c.Status == http.StatusNotFound, names("not_found_error", "model_not_found"):
 		e.Message = fmt.Sprintf("%s does not know model %q, or its address is wrong.", v.Name, model)
 	case c.Status == http.StatusRequestEntityTooLarge, names("request_too_large"):
-		e.Message = "The request is larger than " + v.Name + " takes."
+		e.TooLong, e.Message = true, "The request is larger than "+v.Name+" takes."
 	case c.Status == http.StatusRequestTimeout, c.Status == http.StatusGatewayTimeout, names("timeout_error"):
 		e.Retryable, e.Message = true, v.Name+" did not answer in time."
 	case c.Status == http.StatusConflict, c.Status >= 500, names("api_error", "server_error", "internal_server_error"):

@@ -2,8 +2,7 @@
 //
 // Each sandbox has namespaces of its own for users, mounts, processes, network, IPC, host name and
 // control groups, the file system view that package layout draws, no capabilities, no_new_privs and
-// a system call filter. With SandboxSpec.Network it shares the host's network instead, loopback
-// included: what listens there can be reached.
+// a system call filter. The network namespace is empty, and SandboxSpec.Gateway is the only way out of it.
 //
 // bubblewrap started by root is no boundary: what it starts is root to the host's files. A server
 // that runs as root therefore becomes another user before bwrap is executed, a different one for each
@@ -52,23 +51,20 @@ func (d *Driver) Grouped() bool { return d.house.Grouped() }
 
 // Open implements core.SandboxDriver.
 func (d *Driver) Open(ctx context.Context, spec core.SandboxSpec) (core.Sandbox, error) {
+	spec.Network = false
 	room, err := d.house.Prepare(spec, host.Need{User: true})
 	if err != nil {
 		return nil, err
 	}
-	entries := layout.Entries(layout.Spec{
-		Folder: room.Source(), Network: spec.Network, TempBytes: host.TempBytes(room.Limits), ReadOnly: d.house.Options().ReadOnly,
-	})
 	launch := room.Launch()
-	launch.Program = d.bwrap
-	if launch.Args, launch.Files, err = arguments(entries, spec.Network); err != nil {
+	launch.Program, launch.Gateway = d.bwrap, spec.Gateway
+	if launch.Args, launch.Files, err = arguments(room.View()); err != nil {
 		_ = room.Leave()
 		return nil, &core.Error{Kind: core.Unavailable, Code: "sandbox_unavailable", Message: "a sandbox could not be prepared", Err: err}
 	}
 	config := room.Config(layout.Workspace, !host.NamespaceCounts())
 	config.Kill = guest.KillNamespace
 	config.Seccomp = &seccomp.Policy{}
-	config.Scoped = spec.Network
 	s, err := host.Open(ctx, launch, config, room.Limits, d.house.Options().Log, room.Leave)
 	if err != nil {
 		return nil, err
@@ -79,14 +75,11 @@ func (d *Driver) Open(ctx context.Context, spec core.SandboxSpec) (core.Sandbox,
 // arguments writes the view down in bwrap's terms. The files are its descriptors from 3 on: first
 // the arguments themselves, which would otherwise show host paths to whoever lists processes inside,
 // then the contents of generated files.
-func arguments(entries []layout.Entry, network bool) (args []string, files []*os.File, err error) {
+func arguments(entries []layout.Entry) (args []string, files []*os.File, err error) {
 	// The guest is process 1: nothing inside can kill it, and no process without its filter is left.
 	list := []string{
 		"--unshare-all", "--as-pid-1", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL",
 		"--uid", strconv.Itoa(layout.UID), "--gid", strconv.Itoa(layout.GID), "--hostname", layout.Hostname,
-	}
-	if network {
-		list = append(list, "--share-net")
 	}
 	defer func() {
 		if err != nil {

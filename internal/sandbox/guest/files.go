@@ -20,6 +20,7 @@ import (
 // more and no less.
 type files struct {
 	folder, temp string // where /workspace and /tmp really are
+	others       []Moved
 	maxFile      int64
 }
 
@@ -36,8 +37,8 @@ func (f files) real(p string) (string, error) {
 	}
 	p = path.Clean(p)
 	for _, m := range f.moved() {
-		if rest, ok := under(m.seen, p); ok {
-			return filepath.Join(m.real, rest), nil
+		if rest, ok := under(m.Seen, p); ok {
+			return filepath.Join(m.Real, rest), nil
 		}
 	}
 	return p, nil
@@ -46,17 +47,26 @@ func (f files) real(p string) (string, error) {
 // seen is the other way around.
 func (f files) seen(p string) string {
 	for _, m := range f.moved() {
-		if rest, ok := under(m.real, p); ok {
-			return path.Join(m.seen, rest)
+		if rest, ok := under(m.Real, p); ok {
+			return path.Join(m.Seen, rest)
 		}
 	}
 	return p
 }
 
-type movedFolder struct{ seen, real string }
+// moved lists what lies elsewhere, the innermost first.
+func (f files) moved() []Moved {
+	return append(f.others[:len(f.others):len(f.others)], Moved{Seen: layout.Workspace, Real: f.folder}, Moved{Seen: layout.Temp, Real: f.temp})
+}
 
-func (f files) moved() []movedFolder {
-	return []movedFolder{{layout.Workspace, f.folder}, {layout.Temp, f.temp}}
+// sealed reports whether a real path is in a folder that file operations may only read.
+func (f files) sealed(real string) bool {
+	for _, m := range f.others {
+		if _, ok := under(m.Real, real); ok && m.ReadOnly {
+			return true
+		}
+	}
+	return false
 }
 
 // under reports whether p is root or below it, and the rest.
@@ -135,6 +145,9 @@ func (f files) write(p string, data []byte) (created bool, err error) {
 	}
 	if target, err := filepath.EvalSymlinks(real); err == nil {
 		real = target
+	}
+	if f.sealed(real) {
+		return false, f.fault(p, syscall.EROFS)
 	}
 	mode := fs.FileMode(0o644)
 	info, err := os.Lstat(real)

@@ -28,7 +28,8 @@ func confine(c Config) (notes []string, err error) {
 		}
 	}
 	if c.Landlock != nil {
-		if err := c.Landlock.restrict(c.Network); err != nil {
+		// With a gateway the namespace is the wall: its loopback must be open to reach it.
+		if err := c.Landlock.restrict(c.Network || c.Gate != 0); err != nil {
 			return nil, err
 		}
 	}

@@ -128,6 +128,11 @@ func (s *server) prepare(c Config) (notes []string, err error) {
 	if notes, err = confine(c); err != nil {
 		return nil, err
 	}
+	if c.Gate != 0 {
+		if err := openGate(c.Gate); err != nil {
+			return nil, err
+		}
+	}
 	k, err := newKiller(c)
 	if err != nil {
 		return nil, err
@@ -146,7 +151,7 @@ func (s *server) prepare(c Config) (notes []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.files = files{folder: c.Folder, temp: c.Temp, maxFile: c.FileBytes}
+	s.files = files{folder: c.Folder, temp: c.Temp, others: c.Moved, maxFile: c.FileBytes}
 	s.terminal = terminal{config: c, reaper: r, killer: k, out: out}
 	return notes, nil
 }

@@ -81,10 +81,13 @@ const (
 type Config struct {
 	Folder  string   `json:"folder"` // what the host calls /workspace: /workspace itself where mounts were made
 	Temp    string   `json:"temp"`   // likewise for /tmp
-	Env     []string `json:"env"`    // of the shell, KEY=value
+	Moved   []Moved  `json:"moved,omitempty"`
+	Env     []string `json:"env"` // of the shell, KEY=value
 	Kill    KillMode `json:"kill"`
 	UID     int      `json:"uid"` // who the guest must be for KillUser
 	Network bool     `json:"network"`
+	// Gate is the descriptor of the socket through which the gateway's goes to the host; 0: no gateway.
+	Gate int `json:"gate,omitempty"`
 
 	OutputBytes int           `json:"output_bytes"`
 	FileBytes   int64         `json:"file_bytes"`
@@ -99,6 +102,13 @@ type Config struct {
 	// Scoped keeps the shell's signals and abstract sockets inside with Landlock, where the kernel can
 	// (ABI 6): for sandboxes that share the host's network or process numbers.
 	Scoped bool `json:"scoped,omitempty"`
+}
+
+// Moved is a folder that file operations find at another path than it has: what could not be mounted.
+type Moved struct {
+	Seen     string `json:"seen"`
+	Real     string `json:"real"`
+	ReadOnly bool   `json:"read_only,omitempty"`
 }
 
 // LandlockRules are the paths that a guest may reach. Missing ones are skipped.

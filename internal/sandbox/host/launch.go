@@ -14,9 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/sandbox/cgroup"
 	"github.com/reeve-ai/reeve/internal/sandbox/guest"
-	"github.com/reeve-ai/reeve/internal/sandbox/layout"
 )
 
 // Launch says how a guest is started.
@@ -30,9 +30,11 @@ type Launch struct {
 	Attr  syscall.SysProcAttr
 	User  *User         // nil: this process's own
 	Group *cgroup.Group // nil: no common limits
-	// Folder, if set, is shown to the program at /tmp, in a mount namespace of its own: the program's
-	// user may not be able to walk to the folder's real path. Only for root.
-	Folder string
+	// Gateway serves what the sandbox sends out; nil: nothing does. Only for guests in a network namespace of
+	// their own.
+	Gateway core.Gateway
+	// Show, if it has mounts, is made for the program in a mount namespace of its own. Only for root.
+	Show Show
 }
 
 // process is a started program. done is closed when it and its stderr have ended.
@@ -41,6 +43,7 @@ type process struct {
 	stdin  *os.File
 	stdout *os.File
 	stderr *tail
+	gate   *gate // nil: no gateway
 	done   chan struct{}
 }
 
@@ -63,7 +66,17 @@ func start(l Launch) (*process, error) {
 		return nil, fmt.Errorf("make pipe: %w", err)
 	}
 	p := &process{stdin: stdin, stdout: stdout, stderr: &tail{}, done: make(chan struct{})}
-	p.cmd = l.command(self)
+	ends := append([]*os.File{childIn, childOut}, l.Files...) // the child's own, once it runs
+	if l.Gateway != nil {
+		if p.gate, err = newGate(); err != nil {
+			for _, f := range append(ends, stdin, stdout) {
+				_ = f.Close()
+			}
+			return nil, err
+		}
+		ends = append(ends, p.gate.theirs)
+	}
+	p.cmd = l.command(self, p.gate)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = childIn, childOut, p.stderr
 	p.cmd.Env = []string{} // nil would be all of ours
 	p.cmd.WaitDelay = time.Second
@@ -78,10 +91,11 @@ func start(l Launch) (*process, error) {
 		}
 	})
 	err = <-started
-	for _, f := range append([]*os.File{childIn, childOut}, l.Files...) {
+	for _, f := range ends {
 		_ = f.Close()
 	}
 	if err != nil {
+		p.gate.close()
 		_ = stdin.Close()
 		_ = stdout.Close()
 		return nil, err
@@ -89,11 +103,22 @@ func start(l Launch) (*process, error) {
 	return p, nil
 }
 
+// gateFD is the guest's descriptor for its gate; 0: it has none.
+func (l Launch) gateFD() int {
+	if l.Gateway == nil {
+		return 0
+	}
+	return 4 + len(l.Files)
+}
+
 // command puts the command line together. The guest's binary is the first extra descriptor after
-// l.Files.
-func (l Launch) command(self *os.File) *exec.Cmd {
+// l.Files, and the gate, if there is one, the second.
+func (l Launch) command(self *os.File, g *gate) *exec.Cmd {
 	files := append(l.Files[:len(l.Files):len(l.Files)], self)
 	guestPath := "/proc/self/fd/" + strconv.Itoa(2+len(files))
+	if g != nil {
+		files = append(files, g.theirs)
+	}
 	var cmd *exec.Cmd
 	if l.Program == "" {
 		cmd = &exec.Cmd{Path: guestPath, Args: []string{"sandbox", guest.Arg}}
@@ -112,8 +137,8 @@ func (l Launch) command(self *os.File) *exec.Cmd {
 
 // startHere runs on a locked thread.
 func (l Launch) startHere(cmd *exec.Cmd) error {
-	if l.Folder != "" {
-		if err := showFolder(l.Folder); err != nil {
+	if len(l.Show.Mounts) > 0 {
+		if err := l.Show.here(); err != nil {
 			return err
 		}
 	}
@@ -128,30 +153,6 @@ func (l Launch) startHere(cmd *exec.Cmd) error {
 		return fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	return nil
-}
-
-// showFolder gives this thread a mount namespace in which folder is also at /tmp.
-func showFolder(folder string) error {
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("make a mount namespace: %w", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make mounts private: %w", err)
-	}
-	if err := unix.Mount(folder, layout.Temp, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("show the working folder: %w", err)
-	}
-	return nil
-}
-
-// CanShowFolder reports whether Launch.Folder works here: root of a container often may not mount.
-func CanShowFolder() bool {
-	if os.Getuid() != 0 {
-		return false
-	}
-	result := make(chan error)
-	go onOwnThread(func() { result <- showFolder("/") })
-	return <-result == nil
 }
 
 // onOwnThread runs fn on a thread that ends with it. The process's first thread cannot end, and

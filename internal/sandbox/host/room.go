@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -57,7 +58,7 @@ func NewHouse(o Options) *House {
 			}
 			return p
 		}),
-		canShow: sync.OnceValue(CanShowFolder),
+		canShow: sync.OnceValue(CanShow),
 	}
 }
 
@@ -72,7 +73,10 @@ type Room struct {
 	Limits  core.SandboxLimits // no zero fields
 	User    *User              // nil: the server's own
 	Folder  string             // real path of the working folder
-	Show    bool               // start the program with Launch.Folder: User may not be able to walk to Folder
+	Mounts  []core.Mount       // their Host is a real path
+	staged  bool               // the folders are shown to the program below /tmp: User may not be able to walk to them
+	show    Show               // what the program needs to be shown
+	moved   []guest.Moved      // the mounts, if they could not be made
 	Group   *cgroup.Group      // nil: none
 	network bool
 	env     map[string]string
@@ -84,6 +88,9 @@ type Need struct {
 	User bool // a host user of its own, if this process is root
 	// Reach: the user can walk to the folder by its real path, because the sandbox sees it there.
 	Reach bool
+	// InPlace: the sandbox has no view of its own, so that mounts must be where it looks for them. A server run
+	// by root that may make mount namespaces does so; any other has its file operations look elsewhere.
+	InPlace bool
 }
 
 // Prepare takes what a sandbox needs. The caller must call Leave, once. Errors: Invalid
@@ -93,7 +100,7 @@ func (h *House) Prepare(spec core.SandboxSpec, need Need) (*Room, error) {
 		return nil, err
 	}
 	r := &Room{Limits: WithDefaults(spec.Limits), network: spec.Network, env: spec.Env, house: h}
-	err := r.prepare(spec.Folder, need)
+	err := r.prepare(spec, need)
 	if err != nil {
 		_ = r.Leave()
 		return nil, unavailable("sandbox_unavailable", err, "a sandbox could not be prepared")
@@ -101,27 +108,58 @@ func (h *House) Prepare(spec core.SandboxSpec, need Need) (*Room, error) {
 	return r, nil
 }
 
-func (r *Room) prepare(folder string, need Need) (err error) {
+func (r *Room) prepare(spec core.SandboxSpec, need Need) (err error) {
 	if need.User {
-		if r.User, err = r.house.options.Users.Take(folder); err != nil {
+		if r.User, err = r.house.options.Users.Take(spec.Folder); err != nil {
 			return err
 		}
 	}
-	if r.Folder, err = PrepareFolder(folder, r.User); err != nil {
+	if r.Folder, err = PrepareFolder(spec.Folder, r.User); err != nil {
 		return err
 	}
-	if r.User != nil {
-		r.Show = !need.Reach && r.house.canShow()
-		if !r.Show {
-			if err = r.house.makePassable(r.Folder, r.User.ID); err != nil {
-				return err
-			}
-		}
+	if err = r.prepareMounts(spec.Mounts); err != nil {
+		return err
+	}
+	if err = r.arrange(need); err != nil {
+		return err
 	}
 	if parent := r.house.groups(); parent != nil {
 		r.Group, err = parent.New(cgroup.Limits{MemoryBytes: r.Limits.MemoryBytes, Processes: r.Limits.Processes + guestThreads})
 	}
 	return err
+}
+
+// arrange makes sure that the sandbox's user gets to every folder.
+func (r *Room) arrange(need Need) (err error) {
+	r.staged = r.User != nil && !need.Reach && r.house.canShow()
+	if r.staged {
+		r.show = Show{Over: layout.Temp, Mounts: []core.Mount{{Host: r.Folder, Path: staged(0)}}}
+		for i, m := range r.Mounts {
+			r.show.Mounts = append(r.show.Mounts, core.Mount{Host: m.Host, Path: staged(i + 1)})
+		}
+		return nil
+	}
+	shown := need.InPlace && len(r.Mounts) > 0 && r.house.canShow()
+	switch {
+	case shown:
+		r.show = r.inPlace()
+	case need.InPlace:
+		if err = r.move(); err != nil {
+			return err
+		}
+	}
+	if r.User == nil {
+		return nil
+	}
+	if err = r.house.makePassable(r.Folder, r.User.ID); err != nil || shown {
+		return err
+	}
+	for _, m := range r.Mounts {
+		if err = r.house.makePassable(m.Host, r.User.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Leave gives everything back. What still runs in the control group is killed.
@@ -136,19 +174,42 @@ func (r *Room) Leave() error {
 
 // Launch is how a program is started in this room.
 func (r *Room) Launch() Launch {
-	l := Launch{User: r.User, Group: r.Group}
-	if r.Show {
-		l.Folder = r.Folder
-	}
-	return l
+	return Launch{User: r.User, Group: r.Group, Show: r.show}
 }
 
-// Source is where the started program finds the working folder.
-func (r *Room) Source() string {
-	if r.Show {
-		return layout.Temp
+// View is the sandbox's own file system, from where the started program finds what goes into it.
+func (r *Room) View() []layout.Entry {
+	s := layout.Spec{
+		Folder: r.Folder, Network: r.network, TempBytes: TempBytes(r.Limits), ReadOnly: r.house.options.ReadOnly,
+		Mounts: slices.Clone(r.Mounts),
 	}
-	return r.Folder
+	if r.staged {
+		s.Folder = staged(0)
+		for i := range s.Mounts {
+			s.Mounts[i].Host = staged(i + 1)
+		}
+	}
+	return layout.Entries(s)
+}
+
+// Shown is where the mounts really are in a sandbox without a view of its own, by whether they are read-only.
+// The folder that holds them is read-only too.
+func (r *Room) Shown() (readOnly, writable []string) {
+	if r.show.Over != "" {
+		readOnly = append(readOnly, r.show.Over)
+	}
+	real := r.show.Mounts
+	for _, m := range r.moved {
+		real = append(real, core.Mount{Path: m.Real, ReadOnly: m.ReadOnly})
+	}
+	for _, m := range real {
+		if m.ReadOnly {
+			readOnly = append(readOnly, m.Path)
+		} else {
+			writable = append(writable, m.Path)
+		}
+	}
+	return readOnly, writable
 }
 
 // Config fills in what all drivers tell their guests alike. home is the shell's HOME. shared says that
@@ -156,7 +217,7 @@ func (r *Room) Source() string {
 func (r *Room) Config(home string, shared bool) guest.Config {
 	env, _ := ShellEnv(home, r.env) // checked by Prepare
 	c := guest.Config{
-		Folder: layout.Workspace, Temp: layout.Temp, Env: env, Network: r.network,
+		Folder: layout.Workspace, Temp: layout.Temp, Moved: r.moved, Env: env, Network: r.network,
 		OutputBytes: r.Limits.OutputBytes, FileBytes: r.Limits.FileBytes, Command: r.Limits.Command,
 		Processes: r.Limits.Processes + guestThreads/4,
 	}

@@ -82,8 +82,12 @@ func Open(ctx context.Context, l Launch, c guest.Config, limits core.SandboxLimi
 	}()
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
+	c.Gate = l.gateFD()
 	if err = s.write(c, nil); err == nil {
 		err = s.await(ctx, ready)
+	}
+	if err == nil && p.gate != nil {
+		err = p.gate.open(l.Gateway)
 	}
 	if err != nil {
 		_ = s.Close()
@@ -371,6 +375,7 @@ func (s *Sandbox) Close() error {
 	s.closing.Do(func() {
 		s.ending.Store(true)
 		err := s.process.stop()
+		s.process.gate.close()
 		<-s.gone
 		s.closeErr = errors.Join(err, s.cleanup())
 		if said := s.process.stderr.String(); said != "" {

@@ -14,10 +14,13 @@
 //	                    root all that its user runs
 //	file names          outside can be tested for, though nothing can be opened or listed
 //	kill on timeout     by user id (server run by root) or by walking the process tree
-//	network off         by refusing to make sockets, also local ones, instead of an empty namespace;
-//	                    with network on, local sockets by path are refused before Landlock ABI 9
+//	network off         by refusing to make sockets, also local ones, instead of an empty namespace
+//	network on          the host's own, loopback included, without a gateway; local sockets by path are
+//	                    refused before Landlock ABI 9
 //	host name, IPC      the host's own
 //	memory in /dev/shm  not available
+//	mounts              for commands only with a server run by root that may make mount namespaces; else
+//	                    file operations alone find them at their paths, and commands under the real ones
 package landlock
 
 import (
@@ -102,28 +105,31 @@ func settle(s *host.Sandbox, err error, d *Driver, form Form) (core.Sandbox, err
 // openNamespaces starts the guest as the first process of its own namespaces, with the capabilities
 // that it needs to build its view and then gives up.
 func (d *Driver) openNamespaces(ctx context.Context, spec core.SandboxSpec) (*host.Sandbox, error) {
+	spec.Network = false
 	room, err := d.house.Prepare(spec, host.Need{User: true})
 	if err != nil {
 		return nil, err
 	}
 	launch := room.Launch()
-	launch.Attr = namespaces(room.User, spec.Network)
+	launch.Attr, launch.Gateway = namespaces(room.User), spec.Gateway
 	config := room.Config(layout.Workspace, !host.NamespaceCounts())
 	config.Kill = guest.KillNamespace
-	config.Scoped = spec.Network
 	config.Seccomp = &seccomp.Policy{}
-	config.Mounts = layout.Entries(layout.Spec{
-		Folder: room.Source(), Network: spec.Network, TempBytes: host.TempBytes(room.Limits), ReadOnly: d.house.Options().ReadOnly,
-	})
+	config.Mounts = room.View()
 	// The view is the wall; Landlock is a second one, where there is any.
 	config.Landlock = &guest.LandlockRules{
 		ReadOnly: []string{"/"},
 		Writable: []string{layout.Workspace, layout.Temp, "/dev", "/proc"},
 	}
+	for _, m := range spec.Mounts {
+		if !m.ReadOnly {
+			config.Landlock.Writable = append(config.Landlock.Writable, m.Path)
+		}
+	}
 	return host.Open(ctx, launch, config, room.Limits, d.house.Options().Log, room.Leave)
 }
 
-func namespaces(user *host.User, network bool) syscall.SysProcAttr {
+func namespaces(user *host.User) syscall.SysProcAttr {
 	uid, gid, privileged := os.Getuid(), os.Getgid(), false
 	if user != nil {
 		uid, gid, privileged = user.ID, user.ID, true
@@ -138,9 +144,6 @@ func namespaces(user *host.User, network bool) syscall.SysProcAttr {
 		Credential:                 &syscall.Credential{Uid: layout.UID, Gid: layout.GID, NoSetGroups: !privileged},
 		AmbientCaps:                []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_SETPCAP},
 	}
-	if network {
-		attr.Cloneflags &^= unix.CLONE_NEWNET
-	}
 	return attr
 }
 
@@ -150,7 +153,7 @@ func (d *Driver) openPlain(ctx context.Context, spec core.SandboxSpec) (*host.Sa
 	if abi < 1 {
 		return nil, core.Errorf(core.Unavailable, "sandbox_unavailable", "this kernel has neither user namespaces nor Landlock for this process")
 	}
-	room, err := d.house.Prepare(spec, host.Need{User: true, Reach: true})
+	room, err := d.house.Prepare(spec, host.Need{User: true, Reach: true, InPlace: true})
 	if err != nil {
 		return nil, err
 	}
@@ -175,6 +178,9 @@ func (d *Driver) openPlain(ctx context.Context, spec core.SandboxSpec) (*host.Sa
 		Devices:  []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"},
 		Required: true,
 	}
+	readOnly, writable := room.Shown() // with the folder that holds them, which is otherwise empty
+	config.Landlock.ReadOnly = append(config.Landlock.ReadOnly, readOnly...)
+	config.Landlock.Writable = append(config.Landlock.Writable, writable...)
 	return host.Open(ctx, launch, config, room.Limits, d.house.Options().Log, func() error {
 		room.User.KillAll() // a guest that was killed from inside left others behind
 		return errors.Join(room.Leave(), os.RemoveAll(temp))

@@ -25,6 +25,9 @@ func plainWeaker() []sandboxtest.Promise {
 	if guest.LandlockABI() < 6 {
 		weaker = append(weaker, sandboxtest.Guest)
 	}
+	if !host.CanShow() {
+		weaker = append(weaker, sandboxtest.Mounts)
+	}
 	return weaker
 }
 

@@ -4,6 +4,7 @@
 //	/usr, /bin, /lib …  read-only, from the host
 //	/etc                read-only: a dozen files that programs need; passwd, group and hosts are made up
 //	/workspace          the session's folder; also HOME
+//	/mnt/…              folders that are brought into the session, read-only or not; some below /workspace
 //	/tmp, /dev/shm      empty, in memory, of limited size
 //	/proc, /dev         of the sandbox's own namespaces
 //
@@ -15,6 +16,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/reeve-ai/reeve/internal/core"
 )
 
 // Places and names that are the same in every sandbox.
@@ -25,7 +28,7 @@ const (
 	UID       = 1000 // inside; outside it is the number that the driver chose
 	GID       = 1000
 	Hostname  = "sandbox"
-	Path      = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	Path      = core.SandboxPath
 )
 
 // Kind says how an Entry comes to be.
@@ -59,6 +62,7 @@ type Spec struct {
 	Network   bool     // the host's network is shared: its resolver is shown
 	TempBytes int64    // size of /tmp; /dev/shm gets the same
 	ReadOnly  []string // more host paths to show, read-only, where they are
+	Mounts    []core.Mount
 }
 
 // system are the host's folders with programs. On merged-usr systems all but /usr are symlinks.
@@ -105,10 +109,15 @@ func Entries(s Spec) []Entry {
 			out = append(out, Entry{Kind: ReadOnly, Source: real, Target: filepath.Clean(p)})
 		}
 	}
-	return append(out,
-		Entry{Kind: Writable, Source: s.Folder, Target: Workspace},
-		Entry{Kind: Sealed, Target: "/"},
-	)
+	out = append(out, Entry{Kind: Writable, Source: s.Folder, Target: Workspace})
+	for _, m := range s.Mounts {
+		kind := Writable
+		if m.ReadOnly {
+			kind = ReadOnly
+		}
+		out = append(out, Entry{Kind: kind, Source: m.Host, Target: m.Path})
+	}
+	return append(out, Entry{Kind: Sealed, Target: "/"})
 }
 
 // HostPaths lists what a sandbox without a view of its own may read on the host: the same folders

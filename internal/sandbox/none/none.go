@@ -5,7 +5,9 @@
 // process tree on a timeout. /workspace is translated for file operations; the shell sees the working
 // folder under its real path. A server run by root bounds the number of processes only where it has
 // control groups: the kernel exempts root from the other limit. A command that kills the guest leaves
-// what it started running, unless there is a control group.
+// what it started running, unless there is a control group. Commands see mounts if the server
+// runs as root and may make mount namespaces; else file operations alone find them. What is mounted read-only
+// is so for whoever does not mean harm: commands can change it all the same.
 package none
 
 import (
@@ -32,7 +34,7 @@ func (d *Driver) Name() string { return Name }
 
 // Open implements core.SandboxDriver.
 func (d *Driver) Open(ctx context.Context, spec core.SandboxSpec) (core.Sandbox, error) {
-	room, err := d.house.Prepare(spec, host.Need{})
+	room, err := d.house.Prepare(spec, host.Need{InPlace: true})
 	if err != nil {
 		return nil, err
 	}

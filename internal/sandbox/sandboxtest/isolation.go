@@ -86,16 +86,7 @@ func (s suite) isolation(t *testing.T) {
 		a.says("kill -0 "+pid+" && echo alive", "alive\n")
 	})
 	t.Run("NoNetwork", s.noNetwork)
-	t.Run("WithNetwork", func(t *testing.T) {
-		t.Parallel()
-		listener, err := net.Listen("tcp4", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = listener.Close() }()
-		p := s.open(t, func(spec *core.SandboxSpec) { spec.Network = true })
-		p.says(fmt.Sprintf("exec 5<>/dev/tcp/127.0.0.1/%d && echo connected", listener.Addr().(*net.TCPAddr).Port), "connected\n")
-	})
+	t.Run("WithNetwork", s.withNetwork)
 	t.Run("TheFilterRefuses", func(t *testing.T) {
 		t.Parallel()
 		s.need(t, Filter)

@@ -28,6 +28,7 @@ const (
 	Network   Promise = "no network, not even loopback"
 	Guest     Promise = "the guest cannot be killed inside"
 	Filter    Promise = "system call filter"
+	Mounts    Promise = "mounts that commands see"      // file operations find them in any case
 	Counted   Promise = "a bounded number of processes" // not for root without a control group
 )
 
@@ -50,6 +51,7 @@ func Run(t *testing.T, driver core.SandboxDriver, except ...Promise) {
 		{"Limits", suite.limits},
 		{"Files", suite.files},
 		{"Search", suite.search},
+		{"Mounts", suite.mounts},
 		{"Isolation", suite.isolation},
 		{"Lifetime", suite.lifetime},
 	} {

@@ -65,6 +65,7 @@ var deploymentPromises = map[string]func(*testing.T, *bundle){
 		p := b.project(t)
 		full := b.deployment(t, p, due(30), func(d *core.Deployment) {
 			d.Description, d.VaultIDs, d.EnvVars, d.EnvText = "text", []string{"v2", "v1"}, map[string]string{"A": "1"}, "A=1"
+			d.Resources = []core.Resource{{Type: core.ResourceRepository, URL: "https://h/o/r", Token: []byte{0, 255}}}
 			d.Metadata, d.Pause, d.LastRunAt, d.ArchivedAt = map[string]string{"k": "v"}, core.PausedManually, kept(at(7)), kept(at(8))
 		})
 		for _, want := range []core.Deployment{full, b.deployment(t, p)} {
@@ -78,6 +79,7 @@ var deploymentPromises = map[string]func(*testing.T, *bundle){
 		p := b.project(t)
 		old, change := b.deployment(t, p, due(30)), b.newDeployment(t, p)
 		change.ID, change.Name, change.AgentVersion, change.VaultIDs, change.LastRunAt = old.ID, "new", 2, []string{"v"}, kept(at(90))
+		change.Resources = []core.Resource{{Type: core.ResourceFile, Source: "f"}}
 		change.Pause, change.ArchivedAt, change.EnvText = core.PauseReason(core.RunAgentArchived), kept(at(91)), "B=2"
 		need(t, b.UpdateDeployment(b.ctx, change))
 		got, err := b.Deployment(b.ctx, p, old.ID)

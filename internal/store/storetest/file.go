@@ -120,6 +120,55 @@ var filePromises = map[string]func(*testing.T, *bundle){
 		b.isStray(t, p, f.Key, kept(at(7)))
 		refused(t, "deleted again", b.DeleteFile(b.ctx, p, f.ID, at(8)), core.NotFound, "file_not_found")
 	},
+	"FilesShareABlobUntilTheLastOneIsDeleted": func(t *testing.T, b *bundle) {
+		p := b.project(t)
+		f := b.file(t, p, func(f *core.File) { f.ExpiresAt = at(50) })
+		for i, id := range []core.FileID{"one", "two"} {
+			c := core.File{
+				Project: p, ID: id, Name: "copy", MediaType: "text/x", Session: "s", Downloadable: true,
+				Metadata: json.RawMessage(`{}`), CreatedAt: kept(at(i)),
+			}
+			need(t, b.CopyFile(b.ctx, c, f.ID))
+			refused(t, "again", b.CopyFile(b.ctx, c, f.ID), core.Conflict, "file_already_exists")
+			c.Blob = f.Blob
+			got, err := b.File(b.ctx, p, id)
+			need(t, err)
+			same(t, "copy", got, c)
+		}
+		n, err := b.CountSessionFiles(b.ctx, p, "s")
+		need(t, err)
+		same(t, "of the session", n, 2)
+		expired, err := b.ExpireFiles(b.ctx, at(51), 10)
+		need(t, err)
+		same(t, "expired", expired, 1)
+		b.isNoStray(t, p, f.Key)
+		refused(t, "copy of what is gone", b.CopyFile(b.ctx, core.File{Project: p, ID: "three"}, f.ID), core.NotFound, "file_not_found")
+		need(t, b.CopyFile(b.ctx, core.File{Project: p, ID: "three", CreatedAt: at(3)}, "two"))
+		need(t, b.DeleteFile(b.ctx, p, "one", at(60)))
+		b.isNoStray(t, p, f.Key)
+		n, err = b.DeleteSessionFiles(b.ctx, p, "s", at(61))
+		need(t, err)
+		same(t, "deleted", n, 1)
+		b.isNoStray(t, p, f.Key)
+		need(t, b.DeleteFile(b.ctx, p, "three", at(62)))
+		b.isStray(t, p, f.Key, kept(at(62)))
+	},
+	"ASessionsFilesGoTogether": func(t *testing.T, b *bundle) {
+		p := b.project(t)
+		own := b.file(t, p, func(f *core.File) { f.Session = "s" })
+		need(t, b.CopyFile(b.ctx, core.File{Project: p, ID: "copy", Session: "s", CreatedAt: at(1)}, own.ID))
+		other, free := b.file(t, p, func(f *core.File) { f.Session = "other" }), b.file(t, p)
+		n, err := b.DeleteSessionFiles(b.ctx, p, "s", at(7))
+		need(t, err)
+		same(t, "deleted", n, 2)
+		b.isStray(t, p, own.Key, kept(at(7)))
+		n, err = b.DeleteSessionFiles(b.ctx, p, "", at(8))
+		need(t, err)
+		same(t, "of no session", n, 0)
+		list, err := b.Files(b.ctx, p, core.FilePage{Limit: 9})
+		need(t, err)
+		same(t, "left", ids(list, fileID), []core.FileID{free.ID, other.ID})
+	},
 	"ABlobThatIsDueFindsNoOwner": func(t *testing.T, b *bundle) {
 		p := b.project(t)
 		late := core.File{Project: p, ID: "f", Blob: core.Blob{Key: "k"}, CreatedAt: kept(at(5))}

@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/reeve-ai/reeve/internal/core"
 )
@@ -90,7 +92,7 @@ var memoryStorePromises = map[string]func(*testing.T, *bundle){
 		need(t, b.UpdateMemoryStore(b.ctx, change))
 		got, err := b.MemoryStore(b.ctx, s.Project, s.ID)
 		need(t, err)
-		change.Entries, change.Bytes, change.CreatedAt = 1, 4, s.CreatedAt
+		change.Entries, change.Bytes, change.Changes, change.CreatedAt = 1, 4, 1, s.CreatedAt
 		same(t, "store", got, change)
 	},
 	"DeleteTakesMemoriesAndVersionsAlong": func(t *testing.T, b *bundle) {
@@ -315,6 +317,67 @@ var memoryPromises = map[string]func(*testing.T, *bundle){
 		need(t, err)
 		same(t, "the next one", got, versionOf(second, core.MemoryModified, writer))
 		refused(t, "unknown", b.RedactMemoryVersion(b.ctx, s.Project, s.ID, "none", writer, at(1)), core.NotFound, "memory_version_not_found")
+	},
+	"OldSpareVersionsArePruned": func(t *testing.T, b *bundle) {
+		s := b.memoryStore(t, b.project(t))
+		young, head := b.memory(t, s, "/young", "x"), b.memory(t, s, "/a", "1")
+		old := []core.Memory{head}
+		for len(old) < core.SpareVersions+4 {
+			head = b.next(head, "/a", fmt.Sprint(len(old)+1))
+			need(t, b.WriteMemory(b.ctx, head, writer))
+			old = append(old, head)
+		}
+		gone := b.next(head, "/a", "")
+		need(t, b.DeleteMemory(b.ctx, gone, writer))
+		numbers := func(want ...int) {
+			t.Helper()
+			list, err := b.MemoryVersions(b.ctx, s.Project, s.ID, core.MemoryVersionPage{Limit: 99, Memory: head.ID})
+			need(t, err)
+			got := []int{}
+			for _, v := range list {
+				got = append(got, v.Number)
+			}
+			same(t, "numbers", got, want)
+		}
+		pruned := func(before time.Time, limit, want int) {
+			t.Helper()
+			n, err := b.PruneMemoryVersions(b.ctx, before, limit)
+			need(t, err)
+			same(t, "pruned", n, want)
+		}
+		newest := []int{15, 14, 13, 12, 11, 10, 9, 8, 7, 6}
+		numbers(append(slices.Clone(newest), 5, 4, 3, 2, 1)...)
+		pruned(old[0].UpdatedAt, 9, 0) // none is older than that
+		pruned(old[3].UpdatedAt, 2, 2) // the oldest first
+		numbers(append(slices.Clone(newest), 5, 4, 3)...)
+		pruned(old[3].UpdatedAt, 9, 1)
+		numbers(append(slices.Clone(newest), 5, 4)...)
+		pruned(gone.UpdatedAt.Add(time.Hour), 9, 2)
+		numbers(newest...) // the ten that are newest stay however old they are, of a deleted memory too
+		got, err := b.Memory(b.ctx, s.Project, s.ID, young.ID)
+		need(t, err)
+		same(t, "another memory", got, young)
+	},
+	"TheStoreCountsItsChanges": func(t *testing.T, b *bundle) {
+		s := b.memoryStore(t, b.project(t))
+		count := func(want int64) {
+			t.Helper()
+			got, err := b.MemoryStore(b.ctx, s.Project, s.ID)
+			need(t, err)
+			same(t, "changes", got.Changes, want)
+		}
+		count(0)
+		m := b.memory(t, s, "/a", "one")
+		count(1)
+		m = b.next(m, "/a", "two")
+		need(t, b.WriteMemory(b.ctx, m, writer))
+		count(2)
+		refused(t, "old state", b.WriteMemory(b.ctx, m, writer), core.Conflict, "memory_version_conflict")
+		count(2)
+		need(t, b.UpdateMemoryStore(b.ctx, s))
+		count(2)
+		need(t, b.DeleteMemory(b.ctx, b.next(m, "/a", ""), writer))
+		count(3)
 	},
 	"AWriteThatIsUndoneLeavesNothing": func(t *testing.T, b *bundle) {
 		s := b.memoryStore(t, b.project(t))

@@ -44,7 +44,7 @@ var sessionPromises = map[string]func(*testing.T, *bundle){
 		s := b.session(t, b.project(t))
 		got, err := b.Thread(b.ctx, s.Project, s.ID, core.PrimaryThread(s.ID))
 		need(t, err)
-		same(t, "thread", got, core.Thread{Project: s.Project, Session: s.ID, ID: core.PrimaryThread(s.ID), CreatedAt: s.CreatedAt})
+		same(t, "thread", got, core.Thread{Project: s.Project, Session: s.ID, ID: core.PrimaryThread(s.ID), Status: core.StatusIdle, CreatedAt: s.CreatedAt, UpdatedAt: s.CreatedAt})
 	},
 	"AnObservedSessionHasNoThread": func(t *testing.T, b *bundle) {
 		s := b.session(t, b.project(t), func(s *core.Session) {
@@ -180,6 +180,35 @@ var sessionListPromises = map[string]func(*testing.T, *bundle){
 			}
 			same(t, c.name, ids(list, sessionID), want)
 		}
+	},
+	"SessionsAreListedByTheMemoryStoresThatTheyHave": func(t *testing.T, b *bundle) {
+		p := b.project(t)
+		with := func(stores ...core.MemoryStoreID) core.Session {
+			return b.session(t, p, func(s *core.Session) {
+				s.Resources = []core.Resource{{ID: "f", Type: core.ResourceFile, MountPath: "/mnt/x"}}
+				for _, id := range stores {
+					s.Resources = append(s.Resources, core.Resource{ID: core.ResourceID(id), Type: core.ResourceMemoryStore, Store: id})
+				}
+			})
+		}
+		one, both := with("a"), with("a", "b")
+		with()
+		three := with("a")
+		list := func(page core.SessionPage) []core.SessionID {
+			t.Helper()
+			page.Limit = 2
+			list, err := b.Sessions(b.ctx, p, page)
+			need(t, err)
+			return ids(list, sessionID)
+		}
+		place := func(s core.Session) *core.PageKey { return &core.PageKey{CreatedAt: s.CreatedAt, ID: string(s.ID)} }
+		same(t, "a", list(core.SessionPage{MemoryStore: "a"}), []core.SessionID{three.ID, both.ID})
+		same(t, "a, after", list(core.SessionPage{MemoryStore: "a", After: place(both)}), []core.SessionID{one.ID})
+		same(t, "a, oldest first, before", list(core.SessionPage{MemoryStore: "a", Ascending: true, Before: place(three)}), []core.SessionID{one.ID, both.ID})
+		same(t, "b", list(core.SessionPage{MemoryStore: "b"}), []core.SessionID{both.ID})
+		same(t, "c", list(core.SessionPage{MemoryStore: "c"}), []core.SessionID{})
+		need(t, b.DeleteSession(b.ctx, p, both.ID))
+		same(t, "b, deleted", list(core.SessionPage{MemoryStore: "b"}), []core.SessionID{})
 	},
 	"FiltersNarrow": func(t *testing.T, b *bundle) {
 		p := b.project(t)

@@ -29,6 +29,8 @@ type tenants struct {
 	skill       core.Skill
 	version     core.SkillVersion
 	work        core.Work
+	webhook     core.Webhook
+	delivery    core.Delivery
 }
 
 // foreign tries to reach another project's things. Every method that takes a project, or a thing that
@@ -222,6 +224,43 @@ var foreign = map[string][]struct {
 		list, err := s.DeploymentRuns(b.ctx, w.mine, core.DeploymentRunPage{Limit: 10, Deployment: w.deployment.ID})
 		return nothing(len(list), err)
 	}, core.Internal}},
+	"CreateWebhook": {{"under their webhook's id", own(func(b *bundle, s core.Store, w tenants) error {
+		return s.CreateWebhook(b.ctx, w.asMine().webhook)
+	}), core.Internal}},
+	"Webhook": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.Webhook(b.ctx, w.mine, w.webhook.ID)
+		return err
+	}, core.NotFound}},
+	"UpdateWebhook": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.UpdateWebhook(b.ctx, w.asMine().webhook)
+	}, core.NotFound}},
+	"DeleteWebhook": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.DeleteWebhook(b.ctx, w.mine, w.webhook.ID)
+	}, core.NotFound}},
+	"Webhooks": {{"all", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.Webhooks(b.ctx, w.mine)
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"AddDeliveries": {{"to their webhook", own(func(b *bundle, s core.Store, w tenants) error {
+		d := w.asMine().delivery
+		d.ID, d.DueAt = "d", kept(at(0))
+		return s.AddDeliveries(b.ctx, d)
+	}), core.Internal}},
+	"Delivery": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		_, err := s.Delivery(b.ctx, w.mine, w.webhook.ID, w.delivery.ID)
+		return err
+	}, core.NotFound}},
+	"Deliveries": {{"of theirs", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.Deliveries(b.ctx, w.mine, w.webhook.ID, core.DeliveryPage{Limit: 10})
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"UpdateDelivery": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.UpdateDelivery(b.ctx, w.asMine().delivery)
+	}, core.NotFound}},
+	"ClaimDeliveries": {{"of theirs", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.ClaimDeliveries(b.ctx, w.mine, w.webhook.ID, at(1000), at(2000), 10)
+		return nothing(len(list), err)
+	}, core.Internal}},
 	"CreateMemoryStore": {{"under their store's id", own(func(b *bundle, s core.Store, w tenants) error {
 		return s.CreateMemoryStore(b.ctx, w.asMine().store)
 	}), core.Internal}},
@@ -301,6 +340,19 @@ var foreign = map[string][]struct {
 	"FilesByID": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
 		list, err := s.FilesByID(b.ctx, w.mine, []core.FileID{w.file.ID})
 		return nothing(len(list), err)
+	}, core.Internal}},
+	"CopyFile": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		f := w.asMine().file
+		f.ID = "copy"
+		return s.CopyFile(b.ctx, f, w.file.ID)
+	}, core.NotFound}},
+	"CountSessionFiles": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		n, err := s.CountSessionFiles(b.ctx, w.mine, w.file.Session)
+		return nothing(n, err)
+	}, core.Internal}},
+	"DeleteSessionFiles": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		n, err := s.DeleteSessionFiles(b.ctx, w.mine, w.file.Session, at(1))
+		return nothing(n, err)
 	}, core.Internal}},
 	"DeleteFile": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
 		return s.DeleteFile(b.ctx, w.mine, w.file.ID, at(1))
@@ -391,6 +443,9 @@ var foreign = map[string][]struct {
 	}, core.NotFound}},
 	"UpdateSession":   {{"theirs", func(b *bundle, s core.Store, w tenants) error { return s.UpdateSession(b.ctx, w.asMine().session) }, core.NotFound}},
 	"SetSessionState": {{"theirs", func(b *bundle, s core.Store, w tenants) error { return s.SetSessionState(b.ctx, w.asMine().session) }, core.NotFound}},
+	"UpdateSnapshot": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.UpdateSnapshot(b.ctx, w.mine, w.session.ID, core.AgentSpec{Name: "mine"})
+	}, core.NotFound}},
 	"DeleteSession": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
 		return s.DeleteSession(b.ctx, w.mine, w.session.ID)
 	}, core.NotFound}},
@@ -407,6 +462,16 @@ var foreign = map[string][]struct {
 	"Thread": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
 		_, err := s.Thread(b.ctx, w.mine, w.session.ID, core.PrimaryThread(w.session.ID))
 		return err
+	}, core.NotFound}},
+	"Threads": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		list, err := s.Threads(b.ctx, w.mine, w.session.ID, core.ThreadPage{Limit: 10})
+		return nothing(len(list), err)
+	}, core.Internal}},
+	"CreateThread": {{"in theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.CreateThread(b.ctx, core.Thread{Project: w.mine, Session: w.session.ID, ID: "t"})
+	}, core.NotFound}},
+	"SetThreadState": {{"theirs", func(b *bundle, s core.Store, w tenants) error {
+		return s.SetThreadState(b.ctx, core.Thread{Project: w.mine, Session: w.session.ID, ID: core.PrimaryThread(w.session.ID)})
 	}, core.NotFound}},
 	"Append": {
 		{"to their log", func(b *bundle, s core.Store, w tenants) error {
@@ -500,6 +565,7 @@ func (w tenants) asMine() tenants {
 	w.deployment.Project, w.run.Project, w.deployment.Name = w.mine, w.mine, "taken over"
 	w.stray.Project, w.file.Project, w.skill.Project, w.version.Project = w.mine, w.mine, w.mine, w.mine
 	w.skill.Mark = 99
+	w.webhook.Project, w.delivery.Project, w.webhook.URL, w.delivery.State = w.mine, w.mine, "taken over", core.DeliveryFailed
 	w.vault.Name, w.secret.Sealed = "taken over", []byte("taken over")
 	w.agent.Name, w.environment.Name, w.session.Status = "taken over", "taken over", core.StatusTerminated
 	return w
@@ -536,9 +602,11 @@ func (b *bundle) twoTenants(t *testing.T) tenants {
 	w.deployment = b.deployment(t, theirs, due(1), func(d *core.Deployment) { d.Agent = w.agent.ID })
 	w.run = b.deploymentRun(t, w.deployment)
 	w.stray = b.stray(t, theirs)
-	w.file = b.file(t, theirs)
+	w.file = b.file(t, theirs, func(f *core.File) { f.Session = "theirs" })
 	w.skill = b.skill(t, theirs)
 	w.version = b.skillVersion(t, w.skill)
+	w.webhook = b.webhook(t, theirs)
+	w.delivery = b.delivery(t, w.webhook)
 	need(t, b.PutMembership(b.ctx, core.Membership{Project: theirs, User: w.member, Role: core.RoleAdmin}))
 	b.owe(t, w.session, "n1", 1)
 	b.reserve(t, record(theirs, "theirs", 1, 100), 1)
@@ -613,7 +681,7 @@ func (b *bundle) untouched(t *testing.T, w tenants) {
 	need(t, err)
 	store, err := b.MemoryStore(b.ctx, theirs, w.store.ID)
 	need(t, err)
-	w.store.Entries, w.store.Bytes = 1, w.memory.Bytes
+	w.store.Entries, w.store.Bytes, w.store.Changes = 1, w.memory.Bytes, 1
 	same(t, "memory store", store, w.store)
 	memory, err := b.Memory(b.ctx, theirs, w.store.ID, w.memory.ID)
 	need(t, err)
@@ -657,6 +725,12 @@ func (b *bundle) untouched(t *testing.T, w tenants) {
 	work, err := b.Work(b.ctx, theirs, w.environment.ID, w.work.ID)
 	need(t, err)
 	same(t, "work", work, w.work)
+	webhook, err := b.Webhook(b.ctx, theirs, w.webhook.ID)
+	need(t, err)
+	same(t, "webhook", webhook, w.webhook)
+	delivery, err := b.Delivery(b.ctx, theirs, w.webhook.ID, w.delivery.ID)
+	need(t, err)
+	same(t, "delivery", delivery, w.delivery)
 	same(t, "turn", b.turnState(t, w.session), core.TurnState{Pending: true, Node: "n1", Epoch: 1, LeaseUntil: kept(at(1 + lifetime))})
 	rec, fresh := b.reserve(t, record(theirs, "again", 1, 100), 1)
 	same(t, "idempotency key is free", fresh, false)

@@ -152,8 +152,8 @@ func TestResultsAreBounded(t *testing.T) {
 	for _, door := range []string{"/mcp", "/json", "/sse"} {
 		c := connect(t, p, srv.URL+door)
 		out := call(t, c, "huge", "")
-		if n := len(out.Content); n != 3 || utf8.RuneCountInString(out.Content[0].Text) != 99_990 || out.Content[1].Text != "yyyyyyyyyy" ||
-			!strings.Contains(out.Content[2].Text, "91 of 100091 characters are left out") {
+		if n := len(out.Content); n != 3 || utf8.RuneCountInString(out.Content[0].Text) != core.MaxMCPResult-10 || out.Content[1].Text != "yyyyyyyyyy" ||
+			!strings.Contains(out.Content[2].Text, "91 of 4000091 characters are left out") {
 			t.Errorf("%s: %d blocks, the last is %q", door, n, out.Content[n-1].Text)
 		}
 		if out := call(t, c, "huge", "enormous"); !out.IsError || len(said(out)) > 1000 {

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/reeve-ai/reeve/internal/core"
 )
 
 // Tools are the names of what a Server offers at first, in its order.
@@ -221,7 +223,7 @@ func (s *Server) tools(t testing.TB) *sdk.Server {
 			return say(strings.Repeat("x", 20<<20)), nil
 		}
 		return &sdk.CallToolResult{Content: []sdk.Content{
-			&sdk.TextContent{Text: strings.Repeat("é", 99_990)}, &sdk.TextContent{Text: strings.Repeat("y", 100)}, &sdk.TextContent{Text: "z"},
+			&sdk.TextContent{Text: strings.Repeat("é", core.MaxMCPResult-10)}, &sdk.TextContent{Text: strings.Repeat("y", 100)}, &sdk.TextContent{Text: "z"},
 		}}, nil
 	})
 	add("picture", nil, func(context.Context, *sdk.CallToolRequest, In) (*sdk.CallToolResult, error) {
