@@ -122,7 +122,7 @@ func TestWhatWasNotSentIsSentAfterARestart(t *testing.T) {
 	to := openMailbox(t)
 	gate := make(chan struct{})
 	begun := make(chan struct{}, 100) // more attempts than are made
-	closed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	closed := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		begun <- struct{}{}
 		select {
 		case <-gate:

@@ -56,7 +56,7 @@ func (u Usage) ListCost() NanoDollars {
 func (n NanoDollars) Cents() string { return strconv.FormatInt(int64(n/Cent), 10) }
 
 // Amount returns the budget as an amount.
-func (b Budget) Amount() NanoDollars { return NanoDollars(b.Cents) * Cent }
+func (b *Budget) Amount() NanoDollars { return NanoDollars(b.Cents) * Cent }
 
 // Reached reports whether a usage has used the budget up. A nil budget never is.
 func (b *Budget) Reached(u Usage) bool { return b != nil && u.ListCost() >= b.Amount() }

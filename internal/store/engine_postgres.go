@@ -128,7 +128,7 @@ func (p postgresHandle) change(ctx context.Context, query string, args []any, sc
 	return res.RowsAffected()
 }
 
-func (e *postgresEngine) read(ctx context.Context, fn func(handle) error) error {
+func (e *postgresEngine) read(_ context.Context, fn func(handle) error) error {
 	return e.known(fn(postgresHandle{e.db, e}))
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -65,7 +66,7 @@ func TestEveryStatementUsesAnIndexOnPostgres(t *testing.T) {
 			}
 			plan += line + "\n"
 		}
-		if err := rows.Close(); err != nil {
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			t.Fatal(err)
 		}
 		for _, line := range strings.Split(plan, "\n") {
