@@ -32,7 +32,7 @@ type Outcome struct {
 	ID            OutcomeID     `json:"id"`
 	Event         EventID       `json:"event"` // the user.define_outcome
 	Description   string        `json:"description"`
-	Rubric        string        `json:"rubric"`         // ≤ 262,144 characters
+	Rubric        string        `json:"rubric"`         // ≤ 262,144 characters; empty once another outcome has followed
 	MaxIterations int           `json:"max_iterations"` // 1 to 20
 	Iteration     int           `json:"iteration"`      // of the newest evaluation, from 0
 	Result        OutcomeResult `json:"result"`

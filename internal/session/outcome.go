@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -11,6 +12,7 @@ import (
 // Limits of outcomes (claude-managed-agents.md section 1.7). For the description no limit is published; it is
 // that of the rubric.
 const (
+	MaxOutcomes       = 100     // of one session; our own
 	MaxRubric         = 262_144 // characters
 	MaxDescription    = 262_144 // characters
 	MaxIterations     = 20
@@ -131,11 +133,24 @@ func defineOutcomes(sess *core.Session, field func(int) string, drafts []core.Dr
 			e.Code = "outcome_active"
 			return false, e
 		}
-		sess.Outcomes = append(append([]core.Outcome(nil), sess.Outcomes...), core.Outcome{
+		if len(sess.Outcomes) >= MaxOutcomes {
+			return false, core.InvalidField(field(i)+".type", "a session works towards at most %d outcomes", MaxOutcomes)
+		}
+		sess.Outcomes = append(withoutRubrics(sess.Outcomes), core.Outcome{
 			ID: def.Outcome, Event: d.ID, Description: def.Description, Rubric: def.Rubric, MaxIterations: def.MaxIterations,
 			Result: core.OutcomePending,
 		})
 		defined = true
 	}
 	return defined, nil
+}
+
+// withoutRubrics returns outcomes that have ended as the session keeps them: what they were judged by is in the log,
+// and would make the row of a session larger with each one.
+func withoutRubrics(ended []core.Outcome) []core.Outcome {
+	out := slices.Clone(ended)
+	for i := range out {
+		out[i].Rubric = ""
+	}
+	return out
 }

@@ -136,9 +136,15 @@ func (s *Service) Create(ctx context.Context, by core.Principal, n NewSession) (
 	if err := s.admit(by, n); err != nil {
 		return core.Session{}, err
 	}
+	// Files are read outside of the transaction, on whose connection nobody else may wait.
+	inputs, err := s.withRubrics(ctx, by.Project, "initial_events", n.Inputs)
+	if err != nil {
+		return core.Session{}, err
+	}
+	n.Inputs = inputs
 	var sess core.Session
 	var announce func()
-	err := s.store.Tx(ctx, func(tx core.Store) (err error) {
+	err = s.store.Tx(ctx, func(tx core.Store) (err error) {
 		sess, announce, err = s.create(ctx, tx, by, n)
 		return err
 	})

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/reeve-ai/reeve/internal/core"
@@ -54,6 +56,10 @@ func (s *store) AddDeliveries(ctx context.Context, deliveries ...core.Delivery) 
 				first[to] = at
 			}
 		}
+		// One order for all, so that two that tell the same webhooks never wait for each other.
+		slices.SortFunc(order, func(a, b core.DueWebhook) int {
+			return cmp.Or(cmp.Compare(a.Project, b.Project), cmp.Compare(a.ID, b.ID))
+		})
 		for _, to := range order {
 			if err := hurryWebhook(ctx, h, to.Project, to.ID, first[to]); err != nil {
 				return err

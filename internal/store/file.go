@@ -135,7 +135,16 @@ func (s *store) deleteFile(ctx context.Context, h handle, project core.ProjectID
 	if err != nil {
 		return err
 	}
-	if len(sharers) == 1 && sharers[0].ID == id {
+	last := len(sharers) == 1 && sharers[0].ID == id
+	if last { // a copy that was made while this waited for the row is not among what the statement saw
+		copied, err := found(ctx, h, "SELECT 1 FROM files WHERE project_id = $1 AND blob_key = $2 AND id <> $3",
+			string(project), string(sharers[0].Key), string(id))
+		if err != nil {
+			return err
+		}
+		last = !copied
+	}
+	if last {
 		if err := must(ctx, h, core.Errorf(core.Conflict, "already_exists", "such an object exists already"),
 			"INSERT INTO strays (project_id, blob_key, due_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
 			string(project), string(sharers[0].Key), micros(at)); err != nil {
