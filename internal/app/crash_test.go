@@ -86,7 +86,8 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "reeve")
-	cmd := exec.Command("go", "build", "-o", path, "github.com/reeve-ai/reeve/cmd/reeve")
+	// As make build does it, so that what that compiled is taken from the cache.
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w ", "-o", path, "github.com/reeve-ai/reeve/cmd/reeve")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

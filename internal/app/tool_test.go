@@ -87,7 +87,8 @@ func TestCompactionIsAnnouncedAndTheHistoryStays(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t, fake.Say("Old answer.").And(fake.Usage(core.Usage{InputTokens: 100_000, CacheReadTokens: 70_000, OutputTokens: 5})), fake.Say("THE SUMMARY"), fake.Say("New answer."))
 	sess := srv.NewSession(t)
-	sess.Send(t, "Old question.")
+	old := "Old question." + strings.Repeat(" And more.", 20_000) // worth summing up
+	sess.Send(t, old)
 	sess.UntilIdle(t)
 	sess.Send(t, "New question.")
 	events := sess.UntilIdle(t)
@@ -107,7 +108,7 @@ func TestCompactionIsAnnouncedAndTheHistoryStays(t *testing.T) {
 			t.Error("the summary is listed")
 		}
 	}
-	if d := cmp.Diff([]string{"user.message Old question.", "agent.message Old answer.", "user.message New question.", "agent.thread_context_compacted ", "agent.message New answer."}, log); d != "" {
+	if d := cmp.Diff([]string{"user.message " + old, "agent.message Old answer.", "user.message New question.", "agent.thread_context_compacted ", "agent.message New answer."}, log); d != "" {
 		t.Errorf("the log lists (-want +got):\n%s", d)
 	}
 	last := srv.Fake.Requests()[2].Messages

@@ -22,7 +22,13 @@ const (
 	sizeEvery   = 500 * time.Millisecond // how often a clone is measured while it grows
 	killTimeout = 5 * time.Second
 	maxSaid     = 8 << 10 // bytes of git's errors that are kept
+	leastSize   = 4 << 10 // bytes that any file or folder takes on the disk
+	maxClones   = 4       // at one time
 )
+
+// withLimit is a script that runs what its arguments say in at most 4 GiB of address space: a stranger chose what
+// git has to unpack.
+const withLimit = `ulimit -v 4194304; exec "$0" "$@"`
 
 // git runs git for one clone of a stranger's repository: with nothing of this machine's configuration, over https
 // alone, through the tunnel, without prompts, hooks, filters, credential helpers or submodules.
@@ -77,6 +83,7 @@ func (g git) environment() []string {
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + g.home, "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_ATTR_NOSYSTEM=1",
 		"GIT_TERMINAL_PROMPT=0", "GIT_ALLOW_PROTOCOL=https", "GIT_PROTOCOL_FROM_USER=0", "GIT_LFS_SKIP_SMUDGE=1",
+		"GIT_COMMITTER_NAME=Reeve", "GIT_COMMITTER_EMAIL=reeve@localhost", // of the reflog; git would look for a name on this machine
 	}
 	set := [][2]string{
 		{"http.proxy", g.way.url},
@@ -89,6 +96,10 @@ func (g git) environment() []string {
 		{"core.fsmonitor", "false"},
 		{"submodule.recurse", "false"},
 		{"gc.auto", "0"},
+		{"pack.threads", "2"}, // each takes address space, as do the parts of files that are mapped
+		{"core.packedGitWindowSize", "64m"},
+		{"core.packedGitLimit", "512m"},
+		{"core.bigFileThreshold", "64m"}, // larger ones are not held in memory
 		{"maintenance.auto", "false"},
 		{"advice.detachedHead", "false"},
 		{"safe.directory", "*"}, // the clone is ours; this silences a check of who owns it
@@ -124,7 +135,7 @@ func (g git) run(ctx context.Context, args ...string) error {
 		defer close(measured)
 		g.measure(ctx, stop)
 	}()
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", withLimit, program}, args...)...)
 	cmd.Dir, cmd.Env = g.home, g.environment()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -189,7 +200,7 @@ func (g git) size() int64 {
 			return nil // it went away
 		}
 		if info, err := d.Info(); err == nil {
-			sum += info.Size()
+			sum += max(info.Size(), leastSize)
 		}
 		if sum > g.limit {
 			return fs.SkipAll

@@ -31,10 +31,13 @@ type Memories interface {
 // file, and the agent's is kept beside it, in NAME.conflict. Such files, symbolic links and whatever else is
 // no plain text stay in the session's folder and go to no store. What a store cannot take, because it is too
 // large or no text, stays as it is too; the agent is told so at the beginning of its next turn.
-type MemoryPart struct{ memories Memories }
+type MemoryPart struct {
+	memories Memories
+	visits   int // files and folders looked at in one store's folder
+}
 
 // NewMemory makes the part.
-func NewMemory(m Memories) *MemoryPart { return &MemoryPart{m} }
+func NewMemory(m Memories) *MemoryPart { return &MemoryPart{m, maxVisited} }
 
 // Name implements Part.
 func (*MemoryPart) Name() string { return "memory" }
@@ -141,7 +144,7 @@ func (*MemoryPart) Notes(_ context.Context, sess core.Session, folder string) (s
 
 // open opens the folder of one store.
 func (p *MemoryPart) open(sess core.Session, r core.Resource, folder string) (*shelf, error) {
-	s := &shelf{memories: p.memories, by: core.Acting(sess), of: r, folder: filepath.Join(folder, string(r.Store))}
+	s := &shelf{memories: p.memories, visits: p.visits, by: core.Acting(sess), of: r, folder: filepath.Join(folder, string(r.Store))}
 	if err := os.MkdirAll(s.files(), 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder of memory store %s: %w", r.Store, err)
 	}

@@ -471,6 +471,33 @@ func TestAnUnreadableFolderDeletesNothing(t *testing.T) {
 	m.remembers(map[string]string{"/dir/a": "1"})
 }
 
+func TestAFolderThatIsTooLargeDeletesNothing(t *testing.T) {
+	t.Parallel()
+	m := newMind(t)
+	m.spaces = workspace.New(filepath.Join(t.TempDir(), "w"), workspace.NewMemoryOf(m.service, 20))
+	m.keep("/dir/a", "1")
+	m.open()
+	m.must(os.RemoveAll(filepath.Join(m.dir, "dir"))) // not seen to be gone: it may be among the rest
+	for i := range 21 {
+		m.must(os.Mkdir(filepath.Join(m.dir, fmt.Sprintf("%05d", i)), 0o755))
+	}
+	m.settle()
+	m.remembers(map[string]string{"/dir/a": "1"})
+	m.told("there are more than 20 files and folders")
+}
+
+func TestAFolderThatIsTooDeepDeletesNothing(t *testing.T) {
+	t.Parallel()
+	m := newMind(t)
+	m.keep("/dir/a", "1")
+	m.open()
+	m.must(os.RemoveAll(filepath.Join(m.dir, "dir")))
+	m.must(os.MkdirAll(filepath.Join(m.dir, strings.Repeat("d/", 70)), 0o755))
+	m.settle()
+	m.remembers(map[string]string{"/dir/a": "1"})
+	m.told("it is more than 64 folders deep")
+}
+
 func TestASessionReachesOnlyWhatItHasAttached(t *testing.T) {
 	t.Parallel()
 	m := newMind(t)

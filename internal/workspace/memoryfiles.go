@@ -215,18 +215,25 @@ func (s *shelf) remove(file string) error {
 // more than it looked at.
 func (s *shelf) walk() (files map[string]fs.FileInfo, complete bool, err error) {
 	files, complete = map[string]fs.FileInfo{}, true
-	visited := 0
-	err = fs.WalkDir(s.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+	tooMany := false
+	err = fs.WalkDir(dirsOf(s.root, s.visits), ".", func(name string, d fs.DirEntry, err error) error {
 		file := "/" + name
-		if visited++; visited > maxVisited {
-			complete = false
-			s.note("", fmt.Sprintf("not all saved: there are more than %d files and folders", maxVisited))
-			return fs.SkipAll
-		}
-		if errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case err == nil:
+		case errors.Is(err, fs.ErrNotExist):
 			return nil // gone since
-		}
-		if err != nil {
+		case errors.Is(err, errTooMany):
+			complete = false
+			if !tooMany {
+				tooMany = true
+				s.note("", fmt.Sprintf("not all saved: there are more than %d files and folders", s.visits))
+			}
+			return nil // what was read of the folder is looked at
+		case errors.Is(err, errTooDeep):
+			complete = false
+			s.note(file, "not saved: "+err.Error())
+			return fs.SkipDir
+		default:
 			complete = false
 			s.note(file, "not saved: it cannot be read")
 			return fs.SkipDir

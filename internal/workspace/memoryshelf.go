@@ -26,6 +26,7 @@ const (
 // the sandbox may change anything in it at any time: every access goes through root, which leads nowhere else.
 type shelf struct {
 	memories Memories
+	visits   int // files and folders that are looked at
 	by       core.Principal
 	of       core.Resource
 	folder   string // of the host alone

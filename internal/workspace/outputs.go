@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -41,6 +42,7 @@ type OutputLimits struct {
 	Bytes   int64 // of one file; 500 MB
 	Files   int   // at different paths; 1,000
 	Entries int   // looked at in one folder tree; 20,000
+	Read    int64 // bytes read in one Settle, but for the end of the last file; 2 GiB. The next one goes on
 }
 
 // NewOutputs makes the part. uses tells which agents have tools that work in a sandbox.
@@ -53,6 +55,9 @@ func NewOutputs(keeper OutputKeeper, uses func(core.AgentSpec) bool, log *slog.L
 	}
 	if l.Entries <= 0 {
 		l.Entries = 20_000
+	}
+	if l.Read <= 0 {
+		l.Read = 2 << 30
 	}
 	return &Outputs{keeper, uses, log, l}
 }
@@ -86,9 +91,19 @@ type kept struct {
 	Times  int    `json:"times"` // that the content changed
 }
 
+// fullName is a file beside the tree. While it is young, the session can have no more files.
+const fullName = "full"
+
+// fullFor is how long a session that can have no more files is left alone: only its user makes room.
+const fullFor = 5 * time.Minute
+
 // Settle implements Part. A file that cannot be kept is logged and left for the next time, and keeps no other
 // from being kept.
 func (o *Outputs) Settle(ctx context.Context, sess core.Session, folder string) error {
+	full := filepath.Join(folder, fullName)
+	if info, err := os.Lstat(full); err == nil && time.Since(info.ModTime()) < fullFor {
+		return nil
+	}
 	root, err := os.OpenRoot(filepath.Join(folder, treeName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // no sandbox was opened yet
@@ -102,9 +117,12 @@ func (o *Outputs) Settle(ctx context.Context, sess core.Session, folder string) 
 		return err
 	}
 	w := walk{Outputs: o, sess: sess, root: root, known: known}
-	err = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error { return w.visit(ctx, path, d, err) })
+	err = fs.WalkDir(dirsOf(root, o.limits.Entries), ".", func(path string, d fs.DirEntry, err error) error { return w.visit(ctx, path, d, err) })
 	if w.changed {
 		err = errors.Join(err, writeManifest(folder, known))
+	}
+	if w.refused {
+		err = errors.Join(err, os.WriteFile(full, nil, 0o600))
 	}
 	return errors.Join(append(w.failed, err)...)
 }
@@ -115,9 +133,11 @@ type walk struct {
 	sess    core.Session
 	root    *os.Root
 	known   map[string]kept
-	seen    int
+	read    int64 // bytes of files
 	changed bool
+	tooMany bool // there are more entries than are looked at
 	full    bool // new paths are not kept any more
+	refused bool // the session can have no more files
 	failed  []error
 }
 
@@ -125,11 +145,18 @@ func (w *walk) visit(ctx context.Context, path string, d fs.DirEntry, err error)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if w.seen++; w.seen > w.limits.Entries {
-		w.log.Warn("a session's outputs have too many entries; the rest is not kept", "session", w.sess.ID, "looked_at", w.limits.Entries)
-		return fs.SkipAll
-	}
-	if err != nil { // it went away while we walked, or cannot be read
+	switch {
+	case err == nil:
+	case errors.Is(err, errTooMany):
+		if !w.tooMany {
+			w.log.Warn("a session's outputs have too many entries; the rest is not kept", "session", w.sess.ID, "looked_at", w.limits.Entries)
+		}
+		w.tooMany = true
+		return nil // what was read of the folder is looked at
+	case errors.Is(err, errTooDeep):
+		w.log.Warn("a folder of outputs is too deep; what is in it is not kept", "session", w.sess.ID, "path", path)
+		return nil
+	default: // it went away while we walked, or cannot be read
 		return nil
 	}
 	if !d.Type().IsRegular() {
@@ -145,6 +172,13 @@ func (w *walk) visit(ctx context.Context, path string, d fs.DirEntry, err error)
 	switch err := w.take(ctx, path); {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, errLater):
+		w.log.Warn("a session has more outputs than are read at one time; the rest is left for the next", "session", w.sess.ID, "read", w.read)
+		return fs.SkipAll
+	case core.CodeOf(err) == "too_many_files":
+		w.log.Warn("a session can have no more files; its outputs are not kept until there is room", "session", w.sess.ID)
+		w.refused = true
+		return fs.SkipAll
 	case core.CodeOf(err) == "blob_too_large":
 		w.log.Warn("an output is too large and is not kept", "session", w.sess.ID, "path", path, "limit", w.limits.Bytes)
 	case core.KindOf(err) == core.NotFound && err != nil: // the session is gone
@@ -154,6 +188,9 @@ func (w *walk) visit(ctx context.Context, path string, d fs.DirEntry, err error)
 	}
 	return nil
 }
+
+// errLater leaves a file for the next Settle.
+var errLater = errors.New("enough was read for now")
 
 // take keeps a file whose content is new. Processes in the sandbox may go on writing, replace it by a link or a
 // pipe: what was opened is looked at again, and nothing is waited for.
@@ -175,9 +212,12 @@ func (w *walk) take(ctx context.Context, path string) error {
 	if info.Size() > w.limits.Bytes {
 		return core.Errorf(core.TooLarge, "blob_too_large", "the file has %d bytes", info.Size())
 	}
+	if w.read >= w.limits.Read {
+		return errLater
+	}
 	if info.Size() > 0 && was.SHA256 != "" { // perhaps it was only touched
 		sum := sha256.New()
-		if _, err := io.Copy(sum, reading{ctx, io.LimitReader(in, w.limits.Bytes)}); err != nil {
+		if _, err := io.Copy(sum, reading{ctx, metered{io.LimitReader(in, w.limits.Bytes), &w.read}}); err != nil {
 			return err
 		}
 		if hex.EncodeToString(sum.Sum(nil)) == was.SHA256 {
@@ -188,7 +228,7 @@ func (w *walk) take(ctx context.Context, path string) error {
 			return err
 		}
 	}
-	b, err := w.keeper.StageOutput(ctx, w.sess.Project, reading{ctx, in}, w.limits.Bytes)
+	b, err := w.keeper.StageOutput(ctx, w.sess.Project, reading{ctx, metered{in, &w.read}}, w.limits.Bytes)
 	if err != nil {
 		return err
 	}
@@ -206,6 +246,18 @@ func (w *walk) take(ctx context.Context, path string) error {
 }
 
 func (w *walk) note(path string, k kept) { w.known[path], w.changed = k, true }
+
+// metered counts what is read.
+type metered struct {
+	r io.Reader
+	n *int64
+}
+
+func (m metered) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	*m.n += int64(n)
+	return n, err
+}
 
 // markOf says which state of a file this is. The change time cannot be set by whoever owns the file.
 func markOf(info fs.FileInfo) string {

@@ -1,11 +1,14 @@
 package workspace_test
 
 import (
+	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/workspace"
@@ -122,4 +125,64 @@ func TestTheAgentIsToldOfItsOutputs(t *testing.T) {
 	if err != nil || !strings.Contains(text, "/mnt/session/outputs") {
 		t.Errorf("brief = %q, %v", text, err)
 	}
+}
+
+func TestOutputsAreReadInParts(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	dir, settle := outputs(t, h, workspace.OutputLimits{Read: 5})
+	write(t, dir, "a.txt", "123456")
+	write(t, dir, "b.txt", "b")
+	settle()
+	same(t, "first", h.kept(t), []string{"a.txt: 123456"})
+	settle()
+	same(t, "second", h.kept(t), []string{"a.txt: 123456", "b.txt: b"})
+}
+
+func TestOnlySoManyEntriesAreLookedAt(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	dir, settle := outputs(t, h, workspace.OutputLimits{Entries: 3})
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		write(t, dir, name, "x")
+	}
+	settle()
+	if kept := h.kept(t); len(kept) != 3 {
+		t.Errorf("kept %v", kept)
+	}
+}
+
+// crowded is the files of a session that can have no more.
+type crowded struct {
+	workspace.OutputKeeper
+	staged int
+}
+
+func (c *crowded) StageOutput(ctx context.Context, project core.ProjectID, r io.Reader, limit int64) (core.Blob, error) {
+	c.staged++
+	return c.OutputKeeper.StageOutput(ctx, project, r, limit)
+}
+
+func (*crowded) KeepOutput(context.Context, core.ProjectID, core.SessionID, core.FileID, string, core.Blob) error {
+	return core.Errorf(core.Invalid, "too_many_files", "full")
+}
+
+func TestAFullSessionIsLeftAloneForAWhile(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	dir, settle := outputs(t, h, workspace.OutputLimits{})
+	write(t, dir, "a.txt", "a")
+	write(t, dir, "b.txt", "b")
+	keeper := &crowded{OutputKeeper: h.files}
+	p := workspace.NewOutputs(keeper, always, silent(), workspace.OutputLimits{})
+	for range 3 {
+		need(t, p.Settle(t.Context(), h.sess, h.folder))
+	}
+	if keeper.staged != 1 {
+		t.Errorf("%d files were staged", keeper.staged)
+	}
+	long := time.Now().Add(-time.Hour)
+	need(t, os.Chtimes(filepath.Join(h.folder, "full"), long, long))
+	settle() // there is room now
+	same(t, "kept", h.kept(t), []string{"a.txt: a", "b.txt: b"})
 }

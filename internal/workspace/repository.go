@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,8 +25,28 @@ import (
 // Repositories clones the repositories that are attached to a session into its working folder, once: what the
 // agent does there then is its own. Tokens are used for the clone alone and never enter the sandbox.
 type Repositories struct {
-	opts RepositoryOptions
+	opts  RepositoryOptions
+	slots chan struct{} // one for each clone that may run
+
+	mu     sync.Mutex
+	failed map[attempt]failure // at most maxFailed
 }
+
+// attempt is what was tried.
+type attempt struct {
+	session  core.SessionID
+	resource core.ResourceID
+	token    string // sealed: another one is tried at once
+}
+
+// failure is what came of it, and until when it is not tried again.
+type failure struct {
+	err   error
+	until time.Time
+}
+
+// maxFailed is how many failures are remembered.
+const maxFailed = 1000
 
 // RepositoryOptions are what clones need. Zero limits take the defaults.
 type RepositoryOptions struct {
@@ -34,6 +56,7 @@ type RepositoryOptions struct {
 	CAFile  string                                                      // PEM file of the authorities that are believed; empty: the system's
 	Timeout time.Duration                                               // of one clone; 5 minutes
 	Bytes   int64                                                       // of one transfer, and of one clone on the disk; 2 GB
+	Retry   time.Duration                                               // until a clone that failed is tried again; 1 minute
 }
 
 // NewRepositories makes the part.
@@ -47,7 +70,10 @@ func NewRepositories(o RepositoryOptions) *Repositories {
 	if o.Bytes <= 0 {
 		o.Bytes = 2 << 30
 	}
-	return &Repositories{o}
+	if o.Retry <= 0 {
+		o.Retry = time.Minute
+	}
+	return &Repositories{opts: o, slots: make(chan struct{}, maxClones), failed: map[attempt]failure{}}
 }
 
 var _ Part = (*Repositories)(nil)
@@ -77,6 +103,7 @@ func (p *Repositories) Open(ctx context.Context, sess core.Session, folder, work
 		if err := os.WriteFile(done, nil, 0o600); err != nil {
 			return nil, fmt.Errorf("note that a repository was cloned: %w", err)
 		}
+		_ = os.Remove(movingMark(folder, r)) // it says nothing any more
 	}
 	return nil, nil
 }
@@ -95,15 +122,19 @@ func (p *Repositories) bring(ctx context.Context, sess core.Session, r core.Reso
 		return fmt.Errorf("open the working folder: %w", err)
 	}
 	defer func() { _ = root.Close() }() // only names were changed through it
-	if _, err := root.Lstat(at); err == nil {
-		return nil // a former life moved it there and died before it noted that
+	moving := movingMark(folder, r)
+	if info, err := root.Lstat(at); err == nil {
+		if _, err := os.Lstat(moving); err == nil && info.IsDir() {
+			return nil // a former life moved it there and died before it noted that
+		}
+		return occupied(r, nil)
 	}
 	draft := filepath.Join(folder, string(r.ID)+".draft")
 	if err := os.RemoveAll(draft); err != nil { // of a former life
 		return fmt.Errorf("remove half a clone: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(draft) }() // nothing is there if all went well; else the next clone removes it
-	if err := p.clone(ctx, sess, r, draft, folder); err != nil {
+	if err := p.try(ctx, sess, r, draft, folder); err != nil {
 		return err
 	}
 	owner, err := ownerOf(work)
@@ -113,7 +144,68 @@ func (p *Repositories) bring(ctx context.Context, sess core.Session, r core.Reso
 	if err := owner.take(draft); err != nil {
 		return err
 	}
-	return owner.move(root, draft, at)
+	if err := os.WriteFile(moving, nil, 0o600); err != nil {
+		return fmt.Errorf("note that a repository is moved: %w", err)
+	}
+	err = owner.move(root, draft, at)
+	if err == nil {
+		return nil
+	}
+	if gone := os.Remove(moving); gone != nil {
+		return errors.Join(err, gone)
+	}
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, unix.ENOTDIR) {
+		return occupied(r, err)
+	}
+	return err
+}
+
+// movingMark is the file that says that what is at a repository's path is ours.
+func movingMark(folder string, r core.Resource) string {
+	return filepath.Join(folder, string(r.ID)+".moving")
+}
+
+func occupied(r core.Resource, err error) error {
+	return notCloned(core.Invalid, "repository_not_cloned", r, "something is at its path already", err)
+}
+
+// try makes a clone, unless that failed just now: every use of the sandbox asks for it.
+func (p *Repositories) try(ctx context.Context, sess core.Session, r core.Resource, draft, folder string) error {
+	what := attempt{sess.ID, r.ID, string(r.Token)}
+	p.mu.Lock()
+	before, failed := p.failed[what]
+	p.mu.Unlock()
+	if failed && time.Now().Before(before.until) {
+		return before.err
+	}
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-p.slots }()
+	err := p.clone(ctx, sess, r, draft, folder)
+	if ctx.Err() == nil {
+		p.remember(what, err)
+	}
+	return err
+}
+
+// remember notes how an attempt ended.
+func (p *Repositories) remember(what attempt, err error) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.failed, what)
+	if err == nil {
+		return
+	}
+	if len(p.failed) >= maxFailed {
+		maps.DeleteFunc(p.failed, func(_ attempt, f failure) bool { return !now.Before(f.until) })
+	}
+	if len(p.failed) < maxFailed { // else it is only tried once more than need be
+		p.failed[what] = failure{err, now.Add(p.opts.Retry)}
+	}
 }
 
 // clone makes a clone of what is wanted at draft.
@@ -234,14 +326,14 @@ func (o owner) move(root *os.Root, tree, at string) error {
 			return fmt.Errorf("give a folder to its user: %w", err)
 		}
 	}
-	parent, err := root.Open(dir)
+	parent, err := openDir(root, dir)
 	if err != nil {
 		return fmt.Errorf("open the folder of a repository: %w", err)
 	}
 	defer func() { _ = parent.Close() }() // it was only looked up
 	// It replaces nothing but an empty folder.
 	err = unix.Renameat(unix.AT_FDCWD, tree, int(parent.Fd()), path.Base(at))
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	if err != nil {
 		return fmt.Errorf("move a clone to its place: %w", err)
 	}
 	return nil

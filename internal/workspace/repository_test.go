@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -329,4 +331,110 @@ func TestACloneBelongsToWhoOwnsTheWorkingFolder(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+func TestWhatLiesAtARepositorysPathIsNotTakenForItsClone(t *testing.T) {
+	t.Parallel()
+	f, h := newForge(t, ""), build(t)
+	r := h.attach(t, f, "")
+	at := filepath.Join(h.work, "name")
+	need(t, os.MkdirAll(at, 0o700))
+	p := f.part(workspace.RepositoryOptions{})
+	_, err := p.Open(t.Context(), h.sess, h.folder, h.work)
+	if core.KindOf(err) != core.Invalid || core.CodeOf(err) != "repository_not_cloned" || !strings.Contains(err.Error(), "something is at its path already") {
+		t.Fatalf("Open = %v", err)
+	}
+	// With our mark, it is what a former life moved there.
+	mark := filepath.Join(h.folder, string(r.ID)+".moving")
+	need(t, os.WriteFile(mark, nil, 0o600))
+	_, err = p.Open(t.Context(), h.sess, h.folder, h.work)
+	need(t, err)
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("the mark stays")
+	}
+}
+
+func TestAFileAboveARepositorysPathIsTold(t *testing.T) {
+	t.Parallel()
+	f, h := newForge(t, ""), build(t)
+	r := h.attach(t, f, "", func(r *core.Resource) { r.MountPath = "/workspace/a/name" })
+	need(t, os.MkdirAll(h.work, 0o700))
+	need(t, os.WriteFile(filepath.Join(h.work, "a"), nil, 0o600))
+	_, err := f.part(workspace.RepositoryOptions{}).Open(t.Context(), h.sess, h.folder, h.work)
+	if core.CodeOf(err) != "repository_not_cloned" {
+		t.Errorf("Open = %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(h.folder, string(r.ID)+".moving")); err == nil {
+		t.Error("the mark stays")
+	}
+}
+
+func TestACloneThatFailedIsNotTriedAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newForge(t, "")
+	for _, row := range []struct {
+		retry time.Duration
+		want  int64
+	}{{time.Hour, 1}, {time.Nanosecond, 2}} {
+		h := build(t)
+		h.attach(t, f, "")
+		var dials atomic.Int64
+		p := f.part(workspace.RepositoryOptions{Retry: row.retry, Dial: func(context.Context, string) (net.Conn, error) {
+			dials.Add(1)
+			return nil, core.Errorf(core.Unavailable, "x", "no way there")
+		}})
+		for range 2 {
+			if _, err := p.Open(t.Context(), h.sess, h.folder, h.work); core.CodeOf(err) != "repository_unavailable" {
+				t.Errorf("Open = %v", err)
+			}
+		}
+		if n := dials.Load(); n != row.want {
+			t.Errorf("again after %v: %d dials, want %d", row.retry, n, row.want)
+		}
+	}
+}
+
+func TestOnlySoManyClonesRunAtOneTime(t *testing.T) {
+	t.Parallel()
+	f := newForge(t, "")
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := make(chan struct{}, 10)
+	p := f.part(workspace.RepositoryOptions{Dial: func(ctx context.Context, _ string) (net.Conn, error) {
+		asked <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	var all sync.WaitGroup
+	for range 4 {
+		h := build(t)
+		h.attach(t, f, "")
+		all.Go(func() { _, _ = p.Open(ctx, h.sess, h.folder, h.work) })
+	}
+	for range 4 {
+		<-asked
+	}
+	h := build(t)
+	h.attach(t, f, "")
+	short, end := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer end()
+	if _, err := p.Open(short, h.sess, h.folder, h.work); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Open = %v", err)
+	}
+	cancel()
+	all.Wait()
+	if len(asked) > 0 {
+		t.Error("a fifth clone was begun")
+	}
+}
+
+func TestGitHasLittleMemoryAndAName(t *testing.T) {
+	t.Parallel()
+	f, h := newForge(t, ""), build(t)
+	h.attach(t, f, "")
+	program := filepath.Join(t.TempDir(), "git")
+	need(t, os.WriteFile(program, []byte("#!/bin/sh\necho $(ulimit -v) $GIT_COMMITTER_NAME $GIT_COMMITTER_EMAIL >$HOME/said\nexit 1\n"), 0o700))
+	if _, err := f.part(workspace.RepositoryOptions{Git: program}).Open(t.Context(), h.sess, h.folder, h.work); err == nil {
+		t.Error("Open = nil")
+	}
+	same(t, "said", content(t, filepath.Join(h.folder, "said")), "4194304 Reeve reeve@localhost\n")
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"strings"
 	"sync"
 	"time"
 )
@@ -75,8 +76,9 @@ func (a *Authority) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
-// certificate returns one for a host: a name or an address.
+// certificate returns one for a host: a name or an address, written in any way.
 func (a *Authority) certificate(host string) (*tls.Certificate, error) {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	at := a.now()
@@ -101,8 +103,11 @@ func (a *Authority) certificate(host string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read a certificate: %w", err)
 	}
-	if len(a.leaves) >= maxLeaves {
-		clear(a.leaves)
+	for old := range a.leaves {
+		if len(a.leaves) < maxLeaves {
+			break
+		}
+		delete(a.leaves, old) // any: one sandbox that asks for many must not cost the others all of theirs
 	}
 	c := &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: a.leaf, Leaf: leaf}
 	a.leaves[host] = c

@@ -31,8 +31,16 @@ func (g *Gateway) proxy(w http.ResponseWriter, r *http.Request) {
 	g.forward(w, r, "http", r.URL.Host)
 }
 
+// longestHost is how many characters a host's name has at most (RFC 1035, section 2.3.4, without what only the
+// wire has).
+const longestHost = 253
+
 // admit answers what may not go out, and reports whether the request may.
 func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, host string) bool {
+	if len(strings.TrimSuffix(host, ".")) > longestHost {
+		say(w, http.StatusBadRequest, fmt.Sprintf("the name of a host has at most %d characters", longestHost))
+		return false
+	}
 	if g.opts.Policy.Permits(host) {
 		return true
 	}

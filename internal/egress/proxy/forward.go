@@ -6,23 +6,35 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
 // wholeBody is how large a body of known length may be to be changed as a whole, so that it goes out with its
 // length again: some servers take no other.
-const wholeBody = 1 << 20
+const wholeBody = 256 << 10
 
 // forward sends a request on to scheme://host, with the secrets for that host, and brings the answer back.
 func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, scheme, host string) {
+	select {
+	case g.busy <- struct{}{}:
+		defer func() { <-g.busy }()
+	default:
+		say(w, http.StatusServiceUnavailable, "too many requests of this sandbox are under way")
+		return
+	}
 	all, err := g.current(r.Context())
 	if err != nil {
 		g.opts.Log.ErrorContext(r.Context(), "sandbox egress", "err", err)
 		say(w, http.StatusBadGateway, "the secrets of this session cannot be looked up now")
 		return
 	}
-	secrets := reaching(all, hostOf(host))
+	var secrets []Secret
+	if scheme == "https" || g.inside(hostOf(host)) {
+		secrets = reaching(all, hostOf(host))
+	}
 	out := r.Clone(r.Context())
 	var back swaps
 	if len(secrets) > 0 {
@@ -35,7 +47,7 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, scheme, host s
 	}
 	target := &url.URL{Scheme: scheme, Host: host}
 	(&httputil.ReverseProxy{
-		Transport:     g.client.Transport(),
+		Transport:     patient{g.client.Transport(), answerTime},
 		FlushInterval: -1, // events must not wait for a buffer
 		ErrorLog:      slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		Rewrite: func(p *httputil.ProxyRequest) {
@@ -54,6 +66,14 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, scheme, host s
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) { g.fail(w, err) },
 	}).ServeHTTP(&cleaning{w, back}, out)
+}
+
+// inside reports whether a host is an address that the operator lets sandboxes reach although it is not public.
+// To all others a secret goes by TLS alone: anybody on the way could read it. A name does not count: who answers for
+// names may be anybody on the way, too.
+func (g *Gateway) inside(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && slices.ContainsFunc(g.opts.Egress.AllowPrivate, func(p netip.Prefix) bool { return p.Contains(addr.Unmap()) })
 }
 
 // fillBody puts the secrets into a request's body, unless it is encoded.

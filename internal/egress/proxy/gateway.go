@@ -22,8 +22,13 @@ const (
 	headerTime         = 30 * time.Second // for a request's header, and for a TLS handshake
 	idleTime           = 5 * time.Minute  // of a connection on which nothing moves
 	maxHeader          = 256 << 10
-	maxRefusals        = 20 // that are remembered
+	maxRefusals        = 20               // that are remembered
+	lookupTime         = 10 * time.Second // for the secrets, with the wait for others who ask
 )
+
+// streams bounds HTTP/2 of the sandbox: how many requests one connection may carry at one time, and how much of
+// their bodies waits in memory.
+var streams = http.HTTP2Config{MaxConcurrentStreams: 32, MaxReceiveBufferPerConnection: 256 << 10, MaxReceiveBufferPerStream: 64 << 10}
 
 // DefaultFresh is how long what Secrets said is believed: claude-managed-agents.md section 3.7 wants changes to
 // reach running sessions.
@@ -38,7 +43,7 @@ type Options struct {
 	Secrets     func(ctx context.Context) ([]Secret, error)
 	Authority   *Authority // needed with Secrets
 	Fresh       time.Duration
-	Connections int // at one time; more are answered with 503. 0: DefaultConnections
+	Connections int // at one time, and as many requests; more are answered with 503. 0: DefaultConnections
 	Log         *slog.Logger
 	Now         func() time.Time
 }
@@ -53,12 +58,15 @@ type Gateway struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	slots  chan struct{} // capacity Connections: one for each connection of the sandbox
+	busy   chan struct{} // capacity Connections: one for each request that is sent on, of which HTTP/2 has many on a connection
 
-	mu       sync.Mutex
+	asking  chan struct{} // capacity 1: who has put something in may use secrets and asked
+	secrets []Secret
+	asked   time.Time // when Secrets was asked; zero: never
+
+	mu       sync.Mutex        // never held while anybody is waited for
 	conns    map[net.Conn]bool // of the sandbox, until they close
 	refusals []string          // since they were last taken, each once, at most maxRefusals
-	secrets  []Secret
-	asked    time.Time // when Secrets was asked; zero: never
 
 	in, out, requests, refused atomic.Int64
 }
@@ -72,8 +80,10 @@ func New(o Options) *Gateway {
 		o.Fresh = DefaultFresh
 	}
 	o.Egress.KeepAlive = true // it belongs to one sandbox
-	g := &Gateway{opts: o, conns: map[net.Conn]bool{}, slots: make(chan struct{}, o.Connections)}
-	return g
+	return &Gateway{
+		opts: o, conns: map[net.Conn]bool{}, asking: make(chan struct{}, 1),
+		slots: make(chan struct{}, o.Connections), busy: make(chan struct{}, o.Connections),
+	}
 }
 
 // Serve answers what comes to the listener until that is closed, and returns when no connection is left.
@@ -91,7 +101,7 @@ func (g *Gateway) Serve(l net.Listener) {
 	g.opened = newHandoff(l.Addr())
 	g.inner = &http.Server{
 		Handler: http.HandlerFunc(g.speakFor), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime,
-		MaxHeaderBytes: maxHeader, ErrorLog: silent, BaseContext: base, ConnContext: withTarget,
+		MaxHeaderBytes: maxHeader, ErrorLog: silent, BaseContext: base, ConnContext: withTarget, HTTP2: &streams,
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = g.inner.Serve(g.opened) })
@@ -133,8 +143,14 @@ func (g *Gateway) current(ctx context.Context) ([]Secret, error) {
 	if g.opts.Secrets == nil {
 		return nil, nil
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock() // whoever comes meanwhile waits for the same answer
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	select {
+	case g.asking <- struct{}{}:
+		defer func() { <-g.asking }()
+	case <-ctx.Done(): // another one asks, whose answer would be ours, too
+		return nil, fmt.Errorf("wait for the secrets of a sandbox: %w", ctx.Err())
+	}
 	if now := g.opts.Now(); g.asked.IsZero() || now.Sub(g.asked) >= g.opts.Fresh {
 		secrets, err := g.opts.Secrets(ctx)
 		if err != nil {

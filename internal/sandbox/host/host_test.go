@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/sandbox/guest"
@@ -175,5 +176,54 @@ func TestWhatAGuestSaysIsBounded(t *testing.T) {
 	}
 	if err := fault(nil); err != nil {
 		t.Errorf("no fault is %v", err)
+	}
+}
+
+func TestAFolderThatBecameAPipeIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(folder, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = root.Close() }()
+	g := giving{root: root, id: os.Getuid(), left: 10, until: time.Now().Add(time.Hour)}
+	if err := g.below("pipe", 0); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("below = %v", err)
+	}
+}
+
+func TestAFolderThatChangesHandsHasLimits(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root gives files away")
+	}
+	folder := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(folder, "a", "b"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = root.Close() }()
+	later := time.Now().Add(time.Hour)
+	for _, row := range []struct {
+		left, depth int
+		until       time.Time
+		want        string
+	}{
+		{2, 0, later, ""},
+		{1, 0, later, "files and folders"},
+		{2, maxDeep - 2, later, "in each other"},
+		{2, 0, time.Time{}, "it takes more than"},
+	} {
+		g := giving{root: root, id: os.Getuid(), left: row.left, until: row.until}
+		if err := g.below(".", row.depth); (err == nil) != (row.want == "") || err != nil && !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%+v: %v", row, err)
+		}
 	}
 }

@@ -4,14 +4,18 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Users is the range of host user ids that sandboxes of a server run by root use, each with a group
@@ -150,15 +154,8 @@ func own(folder string, id int) error {
 		return fmt.Errorf("open the working folder: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	err = fs.WalkDir(root.FS(), ".", func(p string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if p == "." {
-			return nil // last, so that an interrupted walk is done again
-		}
-		return root.Lchown(p, id, id)
-	})
+	g := giving{root: root, id: id, left: maxOwned, until: time.Now().Add(ownTime)}
+	err = g.below(".", 0) // the folder itself is the last, so that an interrupted walk is done again
 	if err == nil {
 		err = os.Chown(folder, id, id)
 	}
@@ -166,4 +163,60 @@ func own(folder string, id int) error {
 		return fmt.Errorf("give the working folder to its user: %w", err)
 	}
 	return nil
+}
+
+const (
+	maxOwned  = 5_000_000       // files and folders in a folder that changes hands
+	maxDeep   = 128             // folders in each other; each takes a file descriptor
+	ownBatch  = 256             // names that are held of each
+	ownTime   = 2 * time.Minute // for all of them
+	openBelow = os.O_RDONLY | unix.O_DIRECTORY | unix.O_NONBLOCK | unix.O_NOFOLLOW
+)
+
+// giving is one walk of own. The tree is a stranger's: it may have any number of names, and what was a folder may
+// be a pipe by now.
+type giving struct {
+	root  *os.Root
+	id    int
+	left  int
+	until time.Time
+}
+
+// below gives away all that is in a folder.
+func (g *giving) below(dir string, depth int) error {
+	if depth >= maxDeep {
+		return fmt.Errorf("there are more than %d folders in each other", maxDeep)
+	}
+	f, err := g.root.OpenFile(dir, openBelow, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	for {
+		list, err := f.ReadDir(ownBatch)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if g.left -= len(list); g.left < 0 {
+			return fmt.Errorf("there are more than %d files and folders", maxOwned)
+		}
+		if time.Now().After(g.until) {
+			return fmt.Errorf("it takes more than %v", ownTime)
+		}
+		for _, e := range list {
+			name := path.Join(dir, e.Name())
+			if err := g.root.Lchown(name, g.id, g.id); err != nil {
+				return err
+			}
+			if !e.IsDir() {
+				continue
+			}
+			if err := g.below(name, depth+1); err != nil {
+				return err
+			}
+		}
+	}
 }
