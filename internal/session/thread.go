@@ -45,7 +45,10 @@ func (s *Service) ArchiveThread(ctx context.Context, by core.Principal, id core.
 		return core.Thread{}, err
 	}
 	var t core.Thread
+	var lease core.Lease
+	var leased bool
 	err := s.store.Tx(ctx, func(tx core.Store) error {
+		leased = false
 		sess, err := tx.Session(ctx, by.Project, id)
 		if err != nil {
 			return err
@@ -73,7 +76,14 @@ func (s *Service) ArchiveThread(ctx context.Context, by core.Principal, id core.
 		if err != nil {
 			return err
 		}
+		waited := t.Waits()
 		drafts := book.Archive(tid)
+		if own, _ := book.Thread(core.PrimaryThread(id)); waited && book.LeftAlone() && own.Status == core.StatusIdle && !own.Waits() {
+			drafts = append(drafts, book.Start(own.ID, core.NewID[core.TurnID]())...) // the outcome waited for this thread alone
+			if lease, leased, err = tx.OweTurn(ctx, by.Project, id, own.ID, s.dispatch.Node(), now, s.dispatch.LeaseUntil(now)); err != nil {
+				return err
+			}
+		}
 		last, err := book.Close(ctx)
 		if err != nil {
 			return err
@@ -84,6 +94,9 @@ func (s *Service) ArchiveThread(ctx context.Context, by core.Principal, id core.
 	})
 	if err != nil {
 		return core.Thread{}, err
+	}
+	if leased {
+		s.dispatch.Start(lease)
 	}
 	s.bus.Wake(id)
 	return t, nil

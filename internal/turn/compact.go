@@ -14,6 +14,7 @@ import (
 const (
 	fullPercent     = 80     // of the window: from here on the conversation is summed up
 	tailPercent     = 25     // of the window: what of the newest part stays word for word
+	gainPercent     = 10     // of the window: for less than that no summary is made unless the vendor wants it
 	readPercent     = 55     // of the window: what the summarising call reads
 	summaryTokens   = 16_000 // the limit of its answer, reasoning included
 	maxSummaries    = 3      // failed tries of one run before it leaves it
@@ -72,7 +73,14 @@ func (v *run) owesCompaction(queued []core.EventID) bool {
 		return c.forced
 	}
 	window := v.window()
-	return window > 0 && v.weight(queued)*100 >= window*fullPercent
+	if window == 0 || v.weight(queued)*100 < window*fullPercent {
+		return false
+	}
+	cutOut := 0
+	for _, m := range v.t.messages[:v.t.cut(window*tailPercent/100)] {
+		cutOut += sizeOf(m)
+	}
+	return tokens(cutOut)*100 >= window*gainPercent // else it would be summed up again before every call
 }
 
 // squeezes takes note that the vendor refused the conversation as too long, and reports whether a summary may

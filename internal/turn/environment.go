@@ -8,13 +8,13 @@ import (
 	"github.com/reeve-ai/reeve/internal/core"
 )
 
-// furnished opens the session's sandbox with what its environment gives it, and tells the client, once in a
+// furnished opens a sandbox for the session, as last committed, with what its environment gives it, and tells the client, once in a
 // turn, what it cannot give.
-func (v *run) furnished(ctx context.Context, spec core.SandboxSpec) (core.Sandbox, error) {
+func (v *run) furnished(ctx context.Context, sess core.Session, spec core.SandboxSpec) (core.Sandbox, error) {
 	if v.opts.Environments == nil {
 		return v.sandboxes.Sandbox(ctx, spec)
 	}
-	ready, err := v.opts.Environments.Ready(ctx, v.sess, v.env, spec)
+	ready, err := v.opts.Environments.Ready(ctx, sess, v.env, spec)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -40,7 +40,7 @@ func (v *run) furnished(ctx context.Context, spec core.SandboxSpec) (core.Sandbo
 	if err != nil {
 		return nil, err
 	}
-	return v.opts.Environments.Watch(v.sess.ID, sb), nil
+	return v.opts.Environments.Watch(sess.ID, sb), nil
 }
 
 // tellFaults appends the faults of which the client was not told in this turn.

@@ -59,6 +59,16 @@ func (t *transcript) takeEvaluation(e core.Event) error {
 	return err
 }
 
+// awaitsGoal reports whether an outcome waits to be taken up.
+func (t *transcript) awaitsGoal() bool {
+	for _, in := range t.inputs {
+		if in.Type == core.EventUserDefineOutcome {
+			return true
+		}
+	}
+	return false
+}
+
 // asksWork reports whether queued input gives the agent something to do. A system message alone does not: it waits
 // for what it goes with.
 func asksWork(queued []core.Event) bool {
@@ -120,6 +130,9 @@ func (v *run) beginOutcome(ctx context.Context, tx core.Store, queue []core.Even
 func (v *run) stopOutcome(ctx context.Context, tx core.Store, result core.OutcomeResult, why string, later []core.EventID) (drafts []core.Draft, err error) {
 	if v.lease.Thread != core.PrimaryThread(v.lease.Session) {
 		return nil, nil
+	}
+	if v.sess.ActiveOutcome() == nil && v.t.goal.since == 0 && !v.t.awaitsGoal() {
+		return nil, nil // this run's session may be old, but the transcript knows what came since
 	}
 	err = v.setOutcome(ctx, tx, func(o *core.Outcome) bool {
 		if o.Result.Ends() || slices.Contains(later, o.Event) {

@@ -86,5 +86,5 @@ func (t *transcript) placedBefore(i int) int64 {
 	if i < len(t.began) {
 		return t.began[i] - 1
 	}
-	return t.after
+	return max(t.after, t.heard) // an answer that was heard has its place already
 }

@@ -307,7 +307,7 @@ func (v *run) decide(ctx context.Context, tx core.Store, queue []core.Event) (ac
 			return done, d, err
 		}
 	}
-	if act, d, err := v.budgetStop(ctx, tx); act != 0 || err != nil {
+	if act, d, err := v.stopShort(ctx, tx, queue); act != 0 || err != nil {
 		return act, d, err
 	}
 	if v.owesReach() {
@@ -379,10 +379,12 @@ type queue struct {
 
 // sortQueue sorts the input of a turn that began at a Seq. The messages that it began with are part of
 // it, so an interrupt that came later ends it for them too, even if the run was not quick enough to take
-// them up: the client cannot know that. Messages that came since wait for the next turn.
+// them up: the client cannot know that. Messages that came since wait for the next turn, but for reports of the team: who
+// stops the team does not want it called by what it said before. An outcome is ended by every later interrupt.
 func sortQueue(events []core.Event, begun int64) queue {
 	var q queue
-	interrupted := newestInterrupt(events) > begun
+	newest := newestInterrupt(events)
+	interrupted := newest > begun
 	for _, e := range events {
 		switch e.Type {
 		case core.EventUserInterrupt:
@@ -390,7 +392,8 @@ func sortQueue(events []core.Event, begun int64) queue {
 		case core.EventUserToolConfirmation:
 			q.confirmations = append(q.confirmations, e.ID)
 		default:
-			if interrupted && e.Seq < begun {
+			before := e.Seq < newest
+			if interrupted && (e.Seq < begun || before && e.Type == core.EventMessageReceived) || before && e.Type == core.EventUserDefineOutcome {
 				q.stopped = append(q.stopped, e.ID)
 			} else {
 				q.messages = append(q.messages, e.ID)
@@ -523,7 +526,7 @@ func (v *run) giveUp(ctx context.Context, tx core.Store, e core.SessionError, st
 	}
 	v.t.await(queued)
 	if q := sortQueue(queued, 0); len(queued) > 0 { // 0: all messages are taken up in any case
-		ids := append(append(q.interrupts, q.confirmations...), q.messages...)
+		ids := slices.Concat(q.interrupts, q.confirmations, q.stopped, q.messages)
 		if drafts, err = v.takeUp(ctx, tx, ids); err != nil {
 			return nil, err
 		}
@@ -578,11 +581,16 @@ func (r *Runner) abandon(ctx context.Context, lease core.Lease) error {
 	return err
 }
 
+// tidyTime bounds tidy: what it does not get to is left for the next turn.
+const tidyTime = 2 * time.Minute
+
 // tidy takes what the tools left in the workspace, before clients see that the turn is over. That it fails is
 // no reason to run the turn again: the next one that uses the sandbox brings the rest.
 func (v *run) tidy(ctx context.Context) {
 	v.touched.Store(false)
-	if err := v.opts.Workspaces.Settle(ctx, v.sess); err != nil && ctx.Err() == nil {
+	limited, cancel := context.WithTimeout(ctx, tidyTime)
+	defer cancel()
+	if err := v.opts.Workspaces.Settle(limited, v.sess); err != nil && ctx.Err() == nil {
 		v.log.Error("what the turn left in its workspace could not be taken", "err", err)
 	}
 }

@@ -131,9 +131,12 @@ func (v *run) startOver(ctx context.Context, tx core.Store, stop core.StopReason
 func (v *run) rest(ctx context.Context, tx core.Store, stop core.StopReason) ([]core.Draft, error) {
 	v.book.Spend(v.lease.Thread, core.Usage{ActiveMS: v.activeMS()})
 	drafts := v.report(stop)
-	reported := len(drafts) > 0
+	calls := len(drafts) > 0
 	drafts = append(drafts, v.book.Rest(v.lease.Thread, v.t.turn, stop)...)
-	if reported {
+	if v.thread.Parent != "" && stop.Type == core.StopInterrupted && v.book.LeftAlone() { // nothing else would have it graded
+		calls = true
+	}
+	if calls {
 		woken, err := v.wake(ctx, tx, v.thread.Parent)
 		if err != nil {
 			return nil, err

@@ -70,7 +70,8 @@ const memberPrompt = "You work for another agent, which coordinates this session
 	"Your last message of the turn is handed to it as your answer: say there all that it needs to know."
 
 // runTeamTools answers the uses of the coordinator's own tools, one after the other, so that its threads come in
-// the order in which it asked for them. It returns the uses that are left.
+// the order in which it asked for them. It returns the uses that are left: none if a client interrupted, because
+// what was not begun is then for the next decision.
 func (v *run) runTeamTools(ctx context.Context, uses []*use) ([]*use, error) {
 	left := uses[:0:0]
 	for _, u := range uses {
@@ -79,12 +80,16 @@ func (v *run) runTeamTools(ctx context.Context, uses []*use) ([]*use, error) {
 			left = append(left, u)
 			continue
 		}
-		began := v.now()
+		began, interrupted := v.now(), false
 		err := v.write(ctx, func(tx core.Store) ([]core.Draft, error) {
+			queued, err := tx.QueuedEvents(ctx, v.lease.Project, v.lease.Session, v.lease.Thread)
+			if interrupted = newestInterrupt(queued) > 0; interrupted || err != nil {
+				return nil, err
+			}
 			drafts, out, err := act(ctx, v, tx, u.Input)
 			return append(drafts, v.result(u, out, v.now().Sub(began))), err
 		})
-		if err != nil {
+		if err != nil || interrupted {
 			return nil, err
 		}
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // cast is the script of a team: what each agent does with a request, by its name. Agents say theirs in their system
-// prompt; "advisor" is the advisor.
+// prompt; "advisor" is the advisor, "grader" the grader of outcomes.
 type cast map[string]func(core.ModelRequest) fake.Step
 
 func (c cast) provider() *fake.Provider {
@@ -27,6 +27,9 @@ func (c cast) provider() *fake.Provider {
 			if strings.Contains(req.System, "I am "+name+".") || name == "advisor" && strings.HasPrefix(req.System, "You advise another agent") {
 				return play(req)
 			}
+		}
+		if play := c["grader"]; play != nil && !strings.Contains(req.System, "I am ") {
+			return play(req)
 		}
 		return fake.Fail(&core.ModelError{Type: core.ModelFailed, Message: "nobody plays this part"})
 	})

@@ -126,12 +126,13 @@ func (v *run) invoke(ctx context.Context, tool core.Tool, u *use) (out core.Tool
 // sandbox opens the session's workspace and the sandbox in it.
 func (v *run) sandbox(ctx context.Context) (core.Sandbox, error) {
 	v.touched.Store(true)
-	w, err := v.opts.Workspaces.Open(ctx, v.session())
+	sess := v.session()
+	w, err := v.opts.Workspaces.Open(ctx, sess)
 	if err != nil {
 		return nil, err
 	}
-	return v.furnished(ctx, core.SandboxSpec{
-		Session: v.lease.Session, Folder: w.Folder, Mounts: w.Mounts, Env: v.sess.EnvVars, Limits: v.opts.SandboxLimits,
+	return v.furnished(ctx, sess, core.SandboxSpec{
+		Session: v.lease.Session, Folder: w.Folder, Mounts: w.Mounts, Env: sess.EnvVars, Limits: v.opts.SandboxLimits,
 	})
 }
 

@@ -27,6 +27,7 @@ type transcript struct {
 	bytes    int // of the payloads that were applied
 	places
 	goal goal
+	echo
 }
 
 // use is one tool call of the model.
@@ -150,6 +151,7 @@ func (t *transcript) take(e core.Event) error {
 		// coordinator's session runs while any of its threads does.
 		if e.Turn != t.turn && e.Turn != "" {
 			t.turn, t.begun, t.started, t.steps, t.failed, t.said = e.Turn, e.Seq, e.At, 0, map[string]bool{}, nil
+			t.opened = false
 		}
 	case core.EventSessionError:
 		fault, err := core.Payload[core.SessionError](e)
@@ -189,6 +191,7 @@ func (t *transcript) place(e core.Event) error {
 	if err != nil {
 		return err
 	}
+	t.countEcho(done.Events)
 	for _, id := range done.Events {
 		in, ok := t.inputs[id]
 		if !ok {
@@ -251,6 +254,9 @@ func (t *transcript) takeResult(e core.Event) error {
 		return nil // the model hears one answer to a call: the first
 	}
 	u.answered = true
+	if e.Type != core.EventAgentToolResult {
+		t.echoes = 0
+	}
 	for i, open := range t.uses {
 		if open == u {
 			t.uses = append(t.uses[:i:i], t.uses[i+1:]...)
