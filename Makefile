@@ -9,8 +9,8 @@ LDFLAGS  = -s -w $(if $(RELEASE),-X github.com/reeve-ai/reeve/internal/cli.relea
 MAX_MB   = 50
 
 # Packages whose goroutines meet: they run under the race detector as well.
-RACE = ./internal/session/... ./internal/turn/... ./internal/thread ./internal/webhook ./internal/workspace \
-       ./internal/environment ./internal/egress/... ./internal/bus/... \
+RACE = ./internal/session/... ./internal/turn/... ./internal/thread ./internal/webhook \
+       ./internal/egress/... ./internal/bus/... \
        ./internal/sandbox ./internal/sandbox/guest ./internal/sandbox/host ./internal/app/...
 
 # Tests that do the same dozens of times, each time cut off at another place: once, without it, is enough.
