@@ -44,9 +44,10 @@ var rules = []rule{
 	{"internal/observe", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/vault", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/deployment", []string{"internal/core"}, "a service imports core and declares what else it needs"},
-	{"internal/workspace", []string{"internal/core", "internal/blob", "internal/egress"}, "lays out sandboxes: what it brings comes through core's ports"},
+	{"internal/turnstile", nil, "it knows keys, and nothing of what is done under them"},
+	{"internal/workspace", []string{"internal/core", "internal/blob", "internal/egress", "internal/turnstile"}, "lays out sandboxes: what it brings comes through core's ports"},
 	{"internal/webhook", []string{"internal/core"}, "a service imports core and declares what else it needs"},
-	{"internal/environment", []string{"internal/core", "internal/egress"}, "what recipes give to sandboxes: the sandboxes come through core's ports"},
+	{"internal/environment", []string{"internal/core", "internal/egress", "internal/turnstile"}, "what recipes give to sandboxes: the sandboxes come through core's ports"},
 	{"internal/work", []string{"internal/core"}, "a service imports core and declares what else it needs"},
 	{"internal/turn", []string{"internal/core", "internal/thread"}, "a service imports core and declares what else it needs"},
 

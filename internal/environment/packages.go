@@ -137,7 +137,7 @@ func withPackages(spec core.SandboxSpec, root string, names []string) core.Sandb
 // install makes folder/root with the packages and folder/install.log, unless they are there. A folder appears
 // under its name only when it is whole.
 func (s *Service) install(ctx context.Context, sess core.Session, recipe core.EnvironmentConfig, spec core.SandboxSpec, folder string) error {
-	leave, err := s.enter(ctx, folder)
+	leave, err := s.busy.Enter(ctx, folder)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/reeve-ai/reeve/internal/core"
 	"github.com/reeve-ai/reeve/internal/egress"
 	"github.com/reeve-ai/reeve/internal/egress/proxy"
+	"github.com/reeve-ai/reeve/internal/turnstile"
 )
 
 // Variable is a secret of the session's vaults. It writes itself without its value.
@@ -70,11 +71,11 @@ type Options struct {
 type Service struct {
 	opts      Options
 	authority *proxy.Authority
-	key       []byte // of placeholders
+	key       []byte                      // of placeholders
+	busy      turnstile.Turnstile[string] // what somebody sets up now, by key
 
 	mu       sync.Mutex
 	live     map[core.SessionID]*proxy.Gateway // those that serve now
-	busy     map[string]*turnstile             // what somebody sets up now, by key
 	failures map[string]failure                // by the same keys
 }
 
@@ -92,7 +93,7 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("derive the key of placeholders: %w", err)
 	}
-	s := &Service{opts: o, key: key, live: map[core.SessionID]*proxy.Gateway{}, busy: map[string]*turnstile{}, failures: map[string]failure{}}
+	s := &Service{opts: o, key: key, live: map[core.SessionID]*proxy.Gateway{}, failures: map[string]failure{}}
 	if s.authority, err = proxy.NewAuthority(o.Now); err != nil {
 		return nil, err
 	}
@@ -193,38 +194,6 @@ func (w watched) Bash(ctx context.Context, cmd core.BashCommand) (core.BashResul
 		res.Output += "[network: " + why + "]\n"
 	}
 	return res, nil
-}
-
-// turnstile lets one caller at a time through.
-type turnstile struct {
-	slot  chan struct{} // capacity 1
-	users int           // under Service.mu
-}
-
-// enter waits until nobody else works under this key. The caller calls leave.
-func (s *Service) enter(ctx context.Context, key string) (leave func(), err error) {
-	s.mu.Lock()
-	t := s.busy[key]
-	if t == nil {
-		t = &turnstile{slot: make(chan struct{}, 1)}
-		s.busy[key] = t
-	}
-	t.users++
-	s.mu.Unlock()
-	done := func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if t.users--; t.users == 0 {
-			delete(s.busy, key)
-		}
-	}
-	select {
-	case t.slot <- struct{}{}:
-		return func() { <-t.slot; done() }, nil
-	case <-ctx.Done():
-		done()
-		return nil, ctx.Err()
-	}
 }
 
 // patience is how long a failure is the answer before the same thing is tried again.

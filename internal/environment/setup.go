@@ -32,7 +32,7 @@ func (s *Service) setUp(ctx context.Context, sess core.Session, recipe core.Envi
 		return spec, nil
 	}
 	key := sessionKey(sess.ID)
-	leave, err := s.enter(ctx, key)
+	leave, err := s.busy.Enter(ctx, key)
 	if err != nil {
 		return spec, err
 	}

@@ -7,9 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"github.com/reeve-ai/reeve/internal/core"
+	"github.com/reeve-ai/reeve/internal/turnstile"
 )
 
 // Part brings one kind of thing into sandboxes. Its folder is a place on the host that it alone uses for the
@@ -39,48 +39,14 @@ type Noter interface {
 type Service struct {
 	root  string
 	parts []Part
-
-	mu   sync.Mutex
-	busy map[core.SessionID]*turnstile // sessions that somebody opens or settles now
-}
-
-// turnstile lets one caller at a time work on a session's folders.
-type turnstile struct {
-	slot  chan struct{} // capacity 1
-	users int           // under Service.mu
+	busy  turnstile.Turnstile[core.SessionID] // sessions that somebody opens or settles now
 }
 
 var _ core.Workspaces = (*Service)(nil)
 
 // New returns the service. The parts are asked in their order.
 func New(root string, parts ...Part) *Service {
-	return &Service{root: root, parts: parts, busy: map[core.SessionID]*turnstile{}}
-}
-
-// enter waits until nobody else works on the session's folders. The caller calls leave.
-func (s *Service) enter(ctx context.Context, id core.SessionID) (leave func(), err error) {
-	s.mu.Lock()
-	t := s.busy[id]
-	if t == nil {
-		t = &turnstile{slot: make(chan struct{}, 1)}
-		s.busy[id] = t
-	}
-	t.users++
-	s.mu.Unlock()
-	done := func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if t.users--; t.users == 0 {
-			delete(s.busy, id)
-		}
-	}
-	select {
-	case t.slot <- struct{}{}:
-		return func() { <-t.slot; done() }, nil
-	case <-ctx.Done():
-		done()
-		return nil, ctx.Err()
-	}
+	return &Service{root: root, parts: parts}
 }
 
 // Folder is the host path of a session's working folder.
@@ -96,7 +62,7 @@ func (s *Service) folder(sess core.Session, p Part) string {
 
 // Open implements core.Workspaces.
 func (s *Service) Open(ctx context.Context, sess core.Session) (core.Workspace, error) {
-	leave, err := s.enter(ctx, sess.ID)
+	leave, err := s.busy.Enter(ctx, sess.ID)
 	if err != nil {
 		return core.Workspace{}, err
 	}
@@ -147,7 +113,7 @@ func (s *Service) Brief(ctx context.Context, sess core.Session) (string, error) 
 
 // Settle implements core.Workspaces. One part that fails keeps no other from its work.
 func (s *Service) Settle(ctx context.Context, sess core.Session) error {
-	leave, err := s.enter(ctx, sess.ID)
+	leave, err := s.busy.Enter(ctx, sess.ID)
 	if err != nil {
 		return err
 	}
@@ -166,7 +132,7 @@ func (s *Service) Settle(ctx context.Context, sess core.Session) error {
 
 // Forget removes the folders of a session that was deleted. That there are none is no error.
 func (s *Service) Forget(ctx context.Context, project core.ProjectID, session core.SessionID) error {
-	leave, err := s.enter(ctx, session)
+	leave, err := s.busy.Enter(ctx, session)
 	if err != nil {
 		return err
 	}
